@@ -1,0 +1,1 @@
+//! Delivery to live subscriptions inside this process.

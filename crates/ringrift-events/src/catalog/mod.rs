@@ -1,0 +1,1 @@
+//! Every known type: category, bridge rule, stage, alert rule, required fields; filters.

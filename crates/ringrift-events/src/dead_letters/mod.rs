@@ -1,0 +1,1 @@
+//! Failed deliveries and what operators do with them.

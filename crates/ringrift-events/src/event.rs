@@ -1,0 +1,197 @@
+//! Plain data: what an event is, and the ids that name things.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::clock::{Clock, Time};
+
+macro_rules! uuid_newtype {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// A new id whose order follows the clock's time (UUIDv7).
+            #[must_use]
+            pub fn new(clock: &dyn Clock) -> $name {
+                let ms = u64::try_from(clock.now().0.max(0) / 1_000).unwrap_or(0);
+                let (a, b) = (clock.random().to_be_bytes(), clock.random().to_be_bytes());
+                let random = [a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], b[0], b[1]];
+                $name(uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+uuid_newtype! {
+    /// Names one event for ever (UUIDv7).
+    EventId
+}
+uuid_newtype! {
+    /// Names one start of one program. Host and pid alone never do: both are used again.
+    ProcessId
+}
+
+/// A W3C trace id: sixteen bytes, shown as 32 lower-case hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TraceId(pub Uuid);
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.simple())
+    }
+}
+
+/// An event's place in the log. It never repeats, and grows with every commit.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Seq(pub i64);
+
+impl Seq {
+    /// The place before the first event.
+    pub const START: Seq = Seq(0);
+
+    /// The next place.
+    #[must_use]
+    pub fn next(self) -> Seq {
+        Seq(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A type's canonical value, such as `training_completed`.
+///
+/// Made by the catalog alone once a name has passed the door; cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventType(Arc<str>);
+
+impl EventType {
+    /// Takes a canonical value as it is. The catalog checks names; this does not.
+    #[must_use]
+    pub fn from_canonical(value: &str) -> EventType {
+        EventType(Arc::from(value))
+    }
+
+    /// The canonical value, such as `training_completed`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The constant's name, such as `TRAINING_COMPLETED`: how logs and people write it.
+    #[must_use]
+    pub fn constant(&self) -> String {
+        self.0.to_ascii_uppercase()
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A JSON object, kept byte for byte as the publisher gave it; parsed only when somebody asks.
+#[derive(Clone)]
+pub struct Payload(Arc<PayloadInner>);
+
+struct PayloadInner {
+    text: Box<str>,
+    fields: OnceLock<Map<String, Value>>,
+}
+
+impl Payload {
+    /// Wraps text that is known to be one JSON object (the router's door and the store check it).
+    #[must_use]
+    pub fn from_checked(text: impl Into<Box<str>>) -> Payload {
+        Payload(Arc::new(PayloadInner {
+            text: text.into(),
+            fields: OnceLock::new(),
+        }))
+    }
+
+    /// The text, verbatim.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0.text
+    }
+
+    /// The object's fields, parsed at the first call. Empty if the text is no object after all
+    /// (a foreign writer put it there).
+    #[must_use]
+    pub fn fields(&self) -> &Map<String, Value> {
+        self.0
+            .fields
+            .get_or_init(|| serde_json::from_str(&self.0.text).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)
+    }
+}
+
+impl PartialEq for Payload {
+    fn eq(&self, other: &Payload) -> bool {
+        self.0.text == other.0.text
+    }
+}
+
+impl Eq for Payload {}
+
+/// One event. Immutable once published; shared as `Arc<Event>` by everyone who handles it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its name for ever.
+    pub id: EventId,
+    /// Its canonical type.
+    pub event_type: EventType,
+    /// The JSON object it carries.
+    pub payload: Payload,
+    /// Who published it, in the publisher's words (`debug`, `trainer-3`).
+    pub source: String,
+    /// What orders and groups it.
+    pub key: Option<String>,
+    /// When it was made, by the publisher's clock.
+    pub published_at: Time,
+    /// The trace it belongs to.
+    pub trace_id: TraceId,
+    /// The event whose handler published it.
+    pub parent_id: Option<EventId>,
+    /// How many parents it has above it; bounded by [`DEPTH_MAX`].
+    pub depth: u16,
+    /// The process that published it.
+    pub origin: ProcessId,
+    /// The pipeline stage whose completion it announces, if any (canonical value).
+    pub stage: Option<String>,
+    /// Its place in the log; `None` for a volatile event and before the commit.
+    pub seq: Option<Seq>,
+}
+
+/// Circles of handlers end here: a publish deeper than this is refused with `PUB_REJECTED`.
+pub const DEPTH_MAX: u16 = 64;
+
+/// Largest payload, in bytes: larger ones belong in a file that the event names.
+pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;

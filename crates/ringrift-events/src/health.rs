@@ -1,0 +1,1 @@
+//! How well the system is: by progress, not by occupancy.

@@ -1,0 +1,1 @@
+//! The durable log between processes, as the router sees it.

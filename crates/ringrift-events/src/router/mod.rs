@@ -1,0 +1,1 @@
+//! The one door that joins bus, stages, queue and dead letters.

@@ -1,0 +1,1 @@
+//! Which pipeline stage completed for which key.

@@ -1,0 +1,206 @@
+//! Taking events for handlers, and saying what came of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Pending;
+use super::subscriptions::{Generation, SubscriptionId};
+use crate::clock::Time;
+use crate::event::{Event, EventId, Seq};
+use crate::verdict::{Failure, Outcome};
+
+/// Proof that this process holds a claim. Opaque: callers only hand it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClaimToken {
+    /// The store's number for it.
+    pub id: i64,
+    /// Raised each time the claim changes hands: an older one is refused.
+    pub fence: i64,
+}
+
+/// Events of one durable subscription that this process alone may handle for now.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The proof.
+    pub token: ClaimToken,
+    /// Whose events they are.
+    pub subscription: SubscriptionId,
+    /// In which generation.
+    pub generation: Generation,
+    /// The events, in log order; never empty. The filter already holds for each.
+    pub events: Vec<Arc<Event>>,
+    /// The claim was taken over from a process that died or hung.
+    pub taken_over: bool,
+}
+
+/// What to ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Want {
+    /// The subscription; this process hosts it.
+    pub subscription: SubscriptionId,
+    /// At most this many events, ≤ [`CLAIM_EVENTS_MAX`].
+    pub max: usize,
+}
+
+/// Most events in one claim.
+pub const CLAIM_EVENTS_MAX: usize = 256;
+
+/// What came of one event of a claim or of one redelivery.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// The event's place.
+    pub seq: Seq,
+    /// The outcome.
+    pub outcome: Outcome,
+    /// How long the run took.
+    pub took: Duration,
+    /// When a failed one is next due; `None` makes it dead. Ignored for other outcomes.
+    pub retry_at: Option<Time>,
+    /// The dedup key it had reserved: confirmed if done, released otherwise.
+    pub dedup_key: Option<String>,
+}
+
+/// What came of a claim, so far or at last.
+#[derive(Clone, Debug)]
+pub struct Settle {
+    /// The proof.
+    pub token: ClaimToken,
+    /// Everything of the claim up to here is settled with this.
+    pub settled_to: Seq,
+    /// One for each event that was not plainly done, wherever it lies in the claim, and for each
+    /// that has a dedup key. An event at or below `settled_to` without an entry is done.
+    pub results: Vec<Settlement>,
+    /// How many events were plainly done and have no entry: for the counters.
+    pub done: u64,
+}
+
+/// Why a delivery comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// It failed before: a dead letter's retry.
+    Retry,
+    /// Its process died or hung while it ran.
+    LeaseLost,
+    /// A handler held it when its process shut down.
+    HandedBack,
+    /// An operator asked for a past event again.
+    Replay,
+    /// Its event was deleted unhandled and then restored.
+    Restored,
+}
+
+/// Names one redelivery, and so one dead letter.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
+pub struct LetterId(pub i64);
+
+/// One event for one handler, again. It is claimed by this process when it is given out.
+#[derive(Clone, Debug)]
+pub struct Redelivery {
+    /// Its id.
+    pub id: LetterId,
+    /// The proof: settling compares it.
+    pub fence: i64,
+    /// Whose delivery.
+    pub subscription: SubscriptionId,
+    /// The event (a volatile one was kept with the letter).
+    pub event: Arc<Event>,
+    /// Why.
+    pub why: Why,
+    /// How many runs were started before this one, in this budget.
+    pub attempts: u32,
+    /// How often a process died with it; it then runs alone until it finishes.
+    pub deaths: u32,
+}
+
+/// What the dedup step learned about a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reserved {
+    /// It is this event's now.
+    Yes,
+    /// Reserved, and known to have run for `original` before its window ended at that time.
+    AfterWindow {
+        /// The event that had it.
+        original: EventId,
+        /// When that window ended.
+        ended_at: Time,
+    },
+    /// It ran for another event within the window.
+    Duplicate {
+        /// That event.
+        original: EventId,
+        /// When the window ends.
+        window_ends_at: Time,
+    },
+    /// Another event runs with it now: ask again when that one has ended.
+    Wait {
+        /// That event.
+        holder: EventId,
+    },
+}
+
+/// The verbs on deliveries of durable subscriptions, and on the retries of all.
+///
+/// Claims and settles are never synced to disk: losing one means delivery again.
+pub trait Deliveries: Send + Sync {
+    /// Takes the next events, ownerless claims of dead processes first; `None` when there is
+    /// nothing now. Paused and ended subscriptions give nothing. Leaves out events that have a
+    /// redelivery of their own, deleted ones, and ones whose filter is false (passed without a
+    /// claim). With `ordered_by_key` there is one open claim at a time, and events whose key has
+    /// an unfinished redelivery are not given out but keep their place.
+    ///
+    /// Never twice at once to two processes: the loser of a race gets the next events or none.
+    fn claim(&self, want: Want) -> Pending<Option<Claim>>;
+
+    /// Says what came of a claim. When `settled_to` reaches its last event the claim is closed.
+    ///
+    /// All or nothing. Settling what is settled is `Ok(false)` and changes nothing. If another
+    /// process took the claim or a seek fenced it: [`super::ErrorCode::LeaseLost`]. An event that was purged
+    /// meanwhile keeps `ST_PURGED`; the rest is settled.
+    fn settle(&self, settle: Settle) -> Pending<bool>;
+
+    /// Gives back the events after `keep_to`, none of which was started; they go to whoever
+    /// claims next. Errors as [`Deliveries::settle`].
+    fn hand_back(&self, token: ClaimToken, keep_to: Seq) -> Pending<()>;
+
+    /// Moves one started event out of a claim into a redelivery of its own, due at once for any
+    /// process (`Why::HandedBack`): its handler could not finish before shutdown.
+    fn give_up(&self, token: ClaimToken, seq: Seq) -> Pending<()>;
+
+    /// Reserves dedup keys of one durable subscription, each for one event, in order. A key that
+    /// this same event holds already is `Yes` again. Confirmed ones live `ttl`, and are
+    /// remembered ten times as long.
+    fn reserve(
+        &self,
+        subscription: SubscriptionId,
+        keys: Vec<(String, EventId)>,
+        ttl: Duration,
+    ) -> Pending<Vec<Reserved>>;
+
+    /// Takes due redeliveries of these subscriptions (of live ones by handler name), oldest due
+    /// first; each counts a start. At most `max`.
+    fn claim_due(&self, subscriptions: Vec<SubscriptionId>, max: usize)
+    -> Pending<Vec<Redelivery>>;
+
+    /// When the next redelivery of these subscriptions is due.
+    fn next_due(&self, subscriptions: Vec<SubscriptionId>) -> Pending<Option<Time>>;
+
+    /// Says what came of a redelivery: done leaves the queue as recovered, failed is due again at
+    /// `retry_at` or dead. `Ok(false)` if it was settled, [`super::ErrorCode::LeaseLost`] if the
+    /// fence is old.
+    fn settle_due(&self, id: LetterId, fence: i64, settlement: Settlement) -> Pending<bool>;
+
+    /// Keeps a live handler's failed delivery as a dead letter; a volatile event is kept with it.
+    fn park(
+        &self,
+        subscription: SubscriptionId,
+        event: Arc<Event>,
+        failure: Failure,
+        retry_at: Option<Time>,
+    ) -> Pending<LetterId>;
+
+    /// Asks for a past event again, for one subscription only. Answers its redelivery.
+    fn replay(&self, subscription: SubscriptionId, seq: Seq, by: String) -> Pending<LetterId>;
+}

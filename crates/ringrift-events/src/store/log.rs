@@ -1,0 +1,168 @@
+//! The append-only log.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Pending};
+use crate::clock::Time;
+use crate::event::{Event, EventId, EventType, Seq};
+
+/// What an acknowledged publish survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// The death of any process; a power loss may take the last moments (SQLite's NORMAL).
+    #[default]
+    Process,
+    /// Power loss too: answered after a sync that began after the commit.
+    Power,
+}
+
+/// One event to append.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The event; its `seq` is ignored.
+    pub event: Arc<Event>,
+    /// The publisher's idempotency key: fixed window of [`IDEMPOTENCY_WINDOW`].
+    pub idempotency_key: Option<String>,
+}
+
+/// How long a publisher's idempotency key is known: a fixed window from its first use.
+pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Where an appended event stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Its place in the log, or the original's when it is a duplicate.
+    pub seq: Seq,
+    /// When it was committed, by this machine's clock.
+    pub committed_at: Time,
+    /// The event that was there first, by id or idempotency key.
+    pub duplicate_of: Option<EventId>,
+}
+
+/// One append: each event on its own, or all or none.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The events, in the order in which they are to stand in the log.
+    pub drafts: Vec<Draft>,
+    /// What the acknowledgement survives.
+    pub durability: Durability,
+}
+
+/// Called in commit order once an append is answered, on a thread that may own descriptors.
+pub type OnCommit = Box<dyn FnOnce(&Result<Vec<Appended>, Error>) + Send>;
+
+/// How an event is named by people: id, unique prefix of an id, number in the log, key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventRef {
+    /// The whole id.
+    Id(EventId),
+    /// The first digits of an id, as text, at least four.
+    Prefix(String),
+    /// The number in the log.
+    Seq(Seq),
+    /// The publisher's idempotency key.
+    IdempotencyKey(String),
+}
+
+/// An event as it stands in the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logged {
+    /// The event; `seq` is set.
+    pub event: Arc<Event>,
+    /// When it was committed.
+    pub committed_at: Time,
+    /// When it was deleted through the public view; restorable for a time.
+    pub deleted_at: Option<Time>,
+}
+
+/// What to list of the log, newest first or oldest first, by pages.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// Only these types; empty means all.
+    pub types: Vec<EventType>,
+    /// Only events with this key.
+    pub key: Option<String>,
+    /// Only events committed at or after this.
+    pub since: Option<Time>,
+    /// Only events before this place (newest first) or after it (oldest first).
+    pub from: Option<Seq>,
+    /// Newest first.
+    pub newest_first: bool,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// The log's end and identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The last committed place that readers may act on (with power durability: synced).
+    pub seq: Seq,
+    /// Random, changed by each restore or repair: positions of another incarnation mean nothing.
+    pub incarnation: u64,
+}
+
+/// The verbs on the log.
+pub trait Log: Send + Sync {
+    /// Appends events in one transaction, all or none. At most 10,000 drafts.
+    ///
+    /// Durable as asked when it answers. Idempotent by event id and by idempotency key: a
+    /// duplicate is answered with the original's place (and waits for the original's commit); the
+    /// same key with another payload or type is [`super::ErrorCode::IdempotencyConflict`] and
+    /// nothing of the batch is appended. [`Error::may_have_applied`] says when the outcome is
+    /// unknown; appending the same ids again is then safe.
+    ///
+    /// `then` runs exactly once, in commit order over all appends of this handle, before an async
+    /// caller is woken, on a thread that is no database thread.
+    fn append(&self, batch: Batch, then: Option<OnCommit>) -> Pending<Vec<Appended>>;
+
+    /// The log's end. Cheap: at most one indexed read.
+    fn head(&self) -> Pending<Head>;
+
+    /// Events after `after` in log order, at most `limit` and about 4 MiB of payload; deleted
+    /// ones are left out. The second value is the place up to which was read: events of other
+    /// types may lie between.
+    fn read(&self, after: Seq, types: TypeSet, limit: usize) -> Pending<(Vec<Arc<Event>>, Seq)>;
+
+    /// The events that `name` could mean, deleted ones too; at most 10. None is an empty list.
+    fn find(&self, name: EventRef) -> Pending<Vec<Logged>>;
+
+    /// One page of the log, deleted ones left out; bounded by `limit` ≤ 1,000.
+    fn list(&self, page: Page) -> Pending<Vec<Logged>>;
+
+    /// The events whose parent is `id`, at most 1,000.
+    fn children(&self, id: EventId) -> Pending<Vec<Logged>>;
+}
+
+/// Which types a subscription or a reader takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TypeSet {
+    /// Every type.
+    All,
+    /// These; sorted, without repeats, never empty.
+    Only(Vec<EventType>),
+}
+
+impl TypeSet {
+    /// A set of these types, sorted and without repeats.
+    #[must_use]
+    pub fn only(types: impl IntoIterator<Item = EventType>) -> TypeSet {
+        let mut list: Vec<EventType> = types.into_iter().collect();
+        list.sort();
+        list.dedup();
+        TypeSet::Only(list)
+    }
+
+    /// Whether it takes `event_type`.
+    #[must_use]
+    pub fn takes(&self, event_type: &EventType) -> bool {
+        match self {
+            TypeSet::All => true,
+            TypeSet::Only(types) => types.binary_search(event_type).is_ok(),
+        }
+    }
+}

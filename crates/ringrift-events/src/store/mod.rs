@@ -1,0 +1,40 @@
+//! The durable log between processes, and everything that is owed from it.
+//!
+//! [`Store`] is one process's handle on one store. Each verb takes effect at the call; the
+//! [`Pending`] it returns only waits, so dropping it, mid-await too, loses nothing. Memory is the
+//! oracle: what it does, [`sqlite`] does, results and errors alike (`conformance`).
+//!
+//! It deliberately knows no handlers, no policies and no retry rules: callers say when a failed
+//! delivery is next due, the store keeps it.
+
+pub mod conformance;
+pub mod deliveries;
+pub mod error;
+pub mod faulty;
+pub mod letters;
+pub mod log;
+pub mod memory;
+pub mod pages;
+pub mod pending;
+pub mod registry;
+pub mod sqlite;
+pub mod subscriptions;
+pub mod upkeep;
+
+pub use deliveries::Deliveries;
+pub use error::{Error, ErrorCode};
+pub use letters::Letters;
+pub use log::Log;
+pub use pending::Pending;
+pub use registry::Registry;
+pub use subscriptions::Subscriptions;
+pub use upkeep::Upkeep;
+
+/// One process's handle on one store: all its verbs.
+pub trait Store: Log + Subscriptions + Deliveries + Letters + Registry + Upkeep {
+    /// Stops the handle: answers what was asked, ends its threads, checkpoints if it is the last.
+    ///
+    /// Blocks at most a few seconds. May be called twice; every verb afterwards is
+    /// [`ErrorCode::Closed`].
+    fn close(&self);
+}

@@ -1,0 +1,4 @@
+//! The SQLite store: one file per home, shared by every process of it.
+
+mod verb;
+mod verbs;

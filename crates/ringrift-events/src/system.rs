@@ -1,0 +1,1 @@
+//! Composes the rooms: the only place that builds and wires.

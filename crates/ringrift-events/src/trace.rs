@@ -1,0 +1,1 @@
+//! Trace context: from a handler to what it publishes, across processes.
