@@ -58,6 +58,9 @@ pub struct Settlement {
     pub retry_at: Option<Time>,
     /// The dedup key it had reserved: confirmed if done, released otherwise.
     pub dedup_key: Option<String>,
+    /// A blocking run that timed out and whose thread still runs: the letter is not due before
+    /// [`Deliveries::late`] or this process's death, whatever `retry_at` says.
+    pub held: bool,
 }
 
 /// What came of a claim, so far or at last.
@@ -193,13 +196,21 @@ pub trait Deliveries: Send + Sync {
     fn settle_due(&self, id: LetterId, fence: i64, settlement: Settlement) -> Pending<bool>;
 
     /// Keeps a live handler's failed delivery as a dead letter; a volatile event is kept with it.
+    /// `held` as in [`Settlement::held`].
     fn park(
         &self,
         subscription: SubscriptionId,
         event: Arc<Event>,
         failure: Failure,
         retry_at: Option<Time>,
+        held: bool,
     ) -> Pending<LetterId>;
+
+    /// Says how a held run ended at last. A success settles its letter as recovered (evidence:
+    /// late); anything else makes the letter due at the time it had been given and is recorded as
+    /// `HN_ABANDONED`. `Ok(false)` if no letter of this process is held for that event.
+    fn late(&self, subscription: SubscriptionId, event: EventId, outcome: Outcome)
+    -> Pending<bool>;
 
     /// Asks for a past event again, for one subscription only. Answers its redelivery.
     fn replay(&self, subscription: SubscriptionId, seq: Seq, by: String) -> Pending<LetterId>;
