@@ -40,6 +40,14 @@ impl Time {
             Err(_) => "9999-12-31 23:59:59.999".to_owned(),
         }
     }
+
+    /// Reads [`Time::to_sql`]'s form back, to the millisecond; `None` for anything else.
+    #[must_use]
+    pub fn from_sql(text: &str) -> Option<Time> {
+        let civil = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S%.f", text).ok()?;
+        let moment = jiff::tz::TimeZone::UTC.to_timestamp(civil).ok()?;
+        Some(Time(moment.as_microsecond()))
+    }
 }
 
 fn micros(by: Duration) -> i64 {
@@ -155,6 +163,16 @@ mod tests {
         let time = Time(1_700_000_000_123_456);
         assert_eq!(time.to_sql(), "2023-11-14 22:13:20.123");
         assert!(time.to_sql().as_str() > "2023-11-14 22:13:20");
+    }
+
+    #[test]
+    fn sql_time_is_read_back_to_the_millisecond() {
+        let time = Time(1_700_000_000_123_456);
+        assert_eq!(
+            Time::from_sql(&time.to_sql()),
+            Some(Time(1_700_000_000_123_000))
+        );
+        assert_eq!(Time::from_sql("yesterday"), None);
     }
 
     #[test]

@@ -1,4 +1,10 @@
 //! The SQLite store: one file per home, shared by every process of it.
 
+mod connection;
+mod fault;
+mod migrate;
+mod rows;
+#[cfg(test)]
+pub(crate) mod testing;
 mod verb;
 mod verbs;

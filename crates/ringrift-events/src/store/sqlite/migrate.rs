@@ -1,0 +1,129 @@
+//! Brings a file's schema to this version: numbered `.sql` files, each applied once, in order.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::store::{Error, ErrorCode};
+
+/// Marks a SQLite file as a RingRift store (`RRft`).
+pub(crate) const APPLICATION_ID: i32 = 0x5252_6674;
+
+/// One step of the schema. A step that was released never changes.
+pub(crate) struct Migration {
+    /// Its number: `user_version` once it has been applied.
+    pub(crate) number: i32,
+    /// Its statements.
+    pub(crate) sql: &'static str,
+}
+
+/// Every step, by number.
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    number: 1,
+    sql: include_str!("migrations/0001_log.sql"),
+}];
+
+/// The schema's version that this program writes.
+#[must_use]
+pub(crate) fn newest() -> i32 {
+    MIGRATIONS.last().map_or(0, |step| step.number)
+}
+
+/// What a file says of itself before anything of it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// No table yet.
+    Empty,
+    /// A store of this or an older version.
+    Ours(i32),
+}
+
+/// Reads whose file it is and of which version; refuses others' and newer ones.
+pub(crate) fn inspect(conn: &Connection, shown: &str) -> Result<Found, Error> {
+    let application: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let version: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let tables: i64 = conn.query_row("SELECT COUNT(*) FROM sqlite_master", [], |row| row.get(0))?;
+    if application == 0 && version == 0 && tables == 0 {
+        return Ok(Found::Empty);
+    }
+    if application != APPLICATION_ID {
+        return Err(Error::new(
+            ErrorCode::NotOurs,
+            format!(
+                "{shown} is a SQLite database of something else (application id {application:#x})"
+            ),
+        )
+        .with_next("ringrift init --home DIR"));
+    }
+    if version > newest() {
+        return Err(Error::new(
+            ErrorCode::Newer,
+            format!(
+                "{shown} has schema version {version}, this program knows up to {}",
+                newest()
+            ),
+        )
+        .with_next("ringrift --version"));
+    }
+    Ok(Found::Ours(version))
+}
+
+/// Applies every step the file lacks, in one transaction. Safe from many processes at once: the
+/// loser of the race finds nothing left to do. Says whether anything was applied.
+pub(crate) fn migrate(conn: &mut Connection, shown: &str) -> Result<bool, Error> {
+    if inspect(conn, shown)? == Found::Ours(newest()) {
+        return Ok(false);
+    }
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have migrated between the look and the lock.
+    let version = match inspect(&tx, shown)? {
+        Found::Empty => {
+            tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+            0
+        }
+        Found::Ours(version) => version,
+    };
+    for step in MIGRATIONS.iter().filter(|step| step.number > version) {
+        tx.execute_batch(step.sql)?;
+        tx.pragma_update(None, "user_version", step.number)?;
+    }
+    tx.commit()?;
+    Ok(version < newest())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_are_numbered_upwards() {
+        assert!(
+            MIGRATIONS
+                .windows(2)
+                .all(|two| two[0].number < two[1].number)
+        );
+    }
+
+    #[test]
+    fn a_second_run_changes_nothing() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        assert!(migrate(&mut conn, "test").unwrap());
+        assert!(!migrate(&mut conn, "test").unwrap());
+        assert_eq!(inspect(&conn, "test").unwrap(), Found::Ours(newest()));
+    }
+
+    #[test]
+    fn others_files_and_newer_ones_are_refused() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch("CREATE TABLE theirs (x)").unwrap();
+        assert_eq!(
+            migrate(&mut conn, "f").unwrap_err().code,
+            ErrorCode::NotOurs
+        );
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate(&mut conn, "f").unwrap();
+        conn.pragma_update(None, "user_version", newest() + 1)
+            .unwrap();
+        let error = migrate(&mut conn, "f").unwrap_err();
+        assert_eq!(error.code, ErrorCode::Newer);
+        assert!(error.next.is_some());
+    }
+}
