@@ -1,0 +1,238 @@
+//! The check every payload passes before it becomes an event: bounded, UTF-8, one JSON object,
+//! kept byte for byte.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::Error;
+use crate::event::{PAYLOAD_BYTES_MAX, Payload};
+
+/// Deepest nesting of objects and arrays in a payload: less than every JSON reader around us
+/// bears (`serde_json` 127, Python about 1,000), more than any honest event needs.
+pub const PAYLOAD_NESTING_MAX: usize = 100;
+
+/// The key by which `serde_json` recognises its own raw values. An object that carries it would
+/// pass here and then be read as something else.
+const RAW_VALUE_KEY: &str = "$serde_json::private::RawValue";
+
+/// Checks that `text` is one JSON object within the bounds, and keeps it byte for byte.
+///
+/// Costs one pass for the nesting and one for the grammar, and allocates nothing but the copy. The
+/// nesting is counted without recursion, so no text can exhaust the stack.
+///
+/// # Errors
+/// [`Error::PayloadTooLarge`] above [`PAYLOAD_BYTES_MAX`], [`Error::PayloadNotUtf8`],
+/// [`Error::PayloadTooDeep`] above [`PAYLOAD_NESTING_MAX`], [`Error::PayloadNotObject`] and
+/// [`Error::PayloadNotJson`], which also refuses numbers beyond 64-bit floating point.
+///
+/// ```
+/// use ringrift_events::catalog::payload;
+/// let payload = payload::check(br#"{ "games": 9007199254740993 }"#)?;
+/// assert_eq!(payload.as_str(), r#"{ "games": 9007199254740993 }"#);
+/// assert!(payload::check(b"[1, 2]").is_err());
+/// # Ok::<(), ringrift_events::catalog::Error>(())
+/// ```
+pub fn check(text: &[u8]) -> Result<Payload, Error> {
+    if text.len() > PAYLOAD_BYTES_MAX {
+        return Err(Error::PayloadTooLarge {
+            bytes: text.len(),
+            max: PAYLOAD_BYTES_MAX,
+        });
+    }
+    let text = std::str::from_utf8(text).map_err(|error| Error::PayloadNotUtf8 {
+        at: error.valid_up_to(),
+    })?;
+    check_nesting(text.as_bytes())?;
+    serde_json::from_str::<Checked>(text).map_err(|error| Error::PayloadNotJson {
+        reason: error.to_string(),
+    })?;
+    match text.trim_start_matches([' ', '\t', '\n', '\r']).as_bytes()[0] {
+        b'{' => Ok(Payload::from_checked(text)),
+        first => Err(Error::PayloadNotObject { found: kind(first) }),
+    }
+}
+
+fn kind(first: u8) -> &'static str {
+    match first {
+        b'[' => "an array",
+        b'"' => "a string",
+        b't' | b'f' => "a boolean",
+        b'n' => "null",
+        _ => "a number",
+    }
+}
+
+/// Counts brackets outside strings. On text that is no JSON the count may be wrong, never the
+/// bound: the parser that follows goes no deeper than the brackets counted here.
+fn check_nesting(text: &[u8]) -> Result<(), Error> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for (at, byte) in text.iter().enumerate() {
+        if in_string {
+            match (escaped, byte) {
+                (true, _) => escaped = false,
+                (false, b'\\') => escaped = true,
+                (false, b'"') => in_string = false,
+                (false, _) => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > PAYLOAD_NESTING_MAX {
+                    return Err(Error::PayloadTooDeep {
+                        at,
+                        max: PAYLOAD_NESTING_MAX,
+                    });
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Accepts exactly what [`serde_json::Value`] accepts, and builds nothing.
+struct Checked;
+
+impl<'de> Deserialize<'de> for Checked {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Checked, D::Error> {
+        deserializer.deserialize_any(Checked)
+    }
+}
+
+impl<'de> Visitor<'de> for Checked {
+    type Value = Checked;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Checked, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Checked, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Checked, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Checked, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Checked, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Checked, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Checked, A::Error> {
+        while items.next_element::<Checked>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Checked, A::Error> {
+        while let Some(Key) = fields.next_key()? {
+            fields.next_value::<Checked>()?;
+        }
+        Ok(self)
+    }
+}
+
+struct Key;
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Key, D::Error> {
+        deserializer.deserialize_str(Key)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field's name")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Key, E> {
+        if name == RAW_VALUE_KEY {
+            return Err(E::custom("field name is reserved by the JSON reader"));
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coded::Coded;
+
+    fn code(text: &[u8]) -> &'static str {
+        check(text).map_err(|error| error.code()).unwrap_err()
+    }
+
+    #[test]
+    fn bytes_are_kept_and_integers_above_2_53_survive() {
+        let text = "{\"n\": 9007199254740993 ,\n \"s\":\"ß\\u00e4\"}";
+        let payload = check(text.as_bytes()).unwrap();
+        assert_eq!(payload.as_str(), text);
+        assert_eq!(payload.fields()["n"].as_u64(), Some(9_007_199_254_740_993));
+    }
+
+    #[test]
+    fn each_kind_of_bad_payload_has_its_own_code() {
+        assert_eq!(code(b"[1]"), "PAYLOAD_NOT_OBJECT");
+        assert_eq!(code(b"  null"), "PAYLOAD_NOT_OBJECT");
+        assert_eq!(code(b""), "PAYLOAD_NOT_JSON");
+        assert_eq!(code(b"{\"a\":1} {}"), "PAYLOAD_NOT_JSON");
+        assert_eq!(code(b"{\"a\":NaN}"), "PAYLOAD_NOT_JSON");
+        assert_eq!(code(b"{\"a\":1e400}"), "PAYLOAD_NOT_JSON");
+        assert_eq!(code(b"{\"a\":\"\\ud800\"}"), "PAYLOAD_NOT_JSON");
+        assert_eq!(code(b"{\"a\":\"\xff\"}"), "PAYLOAD_NOT_UTF8");
+        assert_eq!(
+            code(b"{\"a\":{\"$serde_json::private::RawValue\":\"]\"}}"),
+            "PAYLOAD_NOT_JSON"
+        );
+        let large = format!("{{\"a\":\"{}\"}}", "x".repeat(PAYLOAD_BYTES_MAX));
+        assert_eq!(code(large.as_bytes()), "PAYLOAD_TOO_LARGE");
+    }
+
+    #[test]
+    fn nesting_is_bounded_without_recursion() {
+        for depth in [PAYLOAD_NESTING_MAX + 1, 10_000, 500_000] {
+            let text = format!("{{\"a\":{}", "[".repeat(depth - 1));
+            assert_eq!(code(text.as_bytes()), "PAYLOAD_TOO_DEEP", "{depth}");
+        }
+        let inner = PAYLOAD_NESTING_MAX - 1;
+        let text = format!("{{\"a\":{}{}}}", "[".repeat(inner), "]".repeat(inner));
+        let payload = check(text.as_bytes()).unwrap();
+        assert_eq!(payload.fields().len(), 1, "what passes here can be read");
+        assert!(check(b"{\"a\":\"[[[[\\\"[[\"}").is_ok());
+    }
+
+    #[test]
+    fn whatever_passes_can_be_read_as_fields() {
+        for text in [
+            "{\"a\":-0}",
+            "{\"a\":1e-400}",
+            "{\"\":0}",
+            "{\"a\":1,\"a\":2}",
+            "{}",
+        ] {
+            let payload = check(text.as_bytes()).unwrap();
+            let read: Result<serde_json::Map<String, serde_json::Value>, _> =
+                serde_json::from_str(payload.as_str());
+            assert!(read.is_ok(), "{text}");
+        }
+    }
+}
