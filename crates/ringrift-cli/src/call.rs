@@ -1,0 +1,233 @@
+//! One call of the command: its global options, its clock, its zone and where its answer goes.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use ringrift_events::clock::{Clock, SharedClock, SystemClock, Time};
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::failure::{Done, Failure, Stop};
+use crate::output::{
+    ColorChoice, Moment, Paint, Report, Sink, Style, Text, Zone, failure_json, success_json,
+};
+use crate::when;
+
+/// The options that every verb takes.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Global {
+    /// The home: the folder with ringrift.toml, data/ and logs/.
+    ///
+    /// Without it: $RINGRIFT_HOME, else the nearest folder upwards that holds ringrift.toml, else
+    /// the current folder.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FOLDER",
+        help_heading = "Global options"
+    )]
+    pub(crate) home: Option<PathBuf>,
+
+    /// Print JSON: one envelope, or JSON lines for streams.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) json: bool,
+
+    /// Show and read times in UTC instead of the local zone.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) utc: bool,
+
+    /// When to use colour.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        help_heading = "Global options"
+    )]
+    pub(crate) color: ColorChoice,
+
+    /// Override one setting, as `config show` names it; may be repeated.
+    #[arg(
+        long = "set",
+        global = true,
+        value_name = "NAME=VALUE",
+        help_heading = "Global options"
+    )]
+    pub(crate) set: Vec<String>,
+}
+
+/// One call of the command.
+pub(crate) struct Call {
+    /// The global options.
+    pub(crate) global: Global,
+    /// Where time comes from.
+    pub(crate) clock: SharedClock,
+    zone: Zone,
+    style: Style,
+    sink: RefCell<Sink>,
+    home: RefCell<Option<PathBuf>>,
+    warnings: RefCell<Vec<String>>,
+}
+
+impl Call {
+    /// A call that answers on standard output.
+    pub(crate) fn new(global: Global) -> Call {
+        let style = Style::of_stdout(global.color);
+        let zone = if global.utc {
+            Zone::utc()
+        } else {
+            Zone::local()
+        };
+        Call {
+            global,
+            clock: std::sync::Arc::new(SystemClock),
+            zone,
+            style,
+            sink: RefCell::new(Sink::stdout()),
+            home: RefCell::new(None),
+            warnings: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// A call with its own clock that answers into `sink`, in UTC and without colour.
+    #[cfg(test)]
+    pub(crate) fn for_test(json: bool, clock: SharedClock, sink: Sink) -> Call {
+        Call {
+            global: Global {
+                json,
+                ..Global::default()
+            },
+            clock,
+            zone: Zone::utc(),
+            style: Style::PLAIN,
+            sink: RefCell::new(sink),
+            home: RefCell::new(None),
+            warnings: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Now, by the wall clock.
+    pub(crate) fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// The time as this call shows it.
+    pub(crate) fn show(&self, time: Time) -> Moment {
+        self.zone.show(time)
+    }
+
+    /// Reads a moment such as `1h` or `2026-11-23`.
+    pub(crate) fn moment(&self, text: &str) -> Result<Time, Stop> {
+        Ok(when::moment(text, self.now(), &self.zone)?)
+    }
+
+    /// Reads an optional moment.
+    pub(crate) fn moment_option(&self, text: Option<&str>) -> Result<Option<Time>, Stop> {
+        text.map(|text| self.moment(text)).transpose()
+    }
+
+    /// Notes the home that was found, for the envelope.
+    pub(crate) fn at_home(&self, home: &Path) {
+        *self.home.borrow_mut() = Some(home.to_owned());
+    }
+
+    /// The home that was found, if the command needed one.
+    pub(crate) fn home(&self) -> Option<PathBuf> {
+        self.home.borrow().clone()
+    }
+
+    /// Says something that does not stop the command: in the envelope, else on standard error.
+    pub(crate) fn warn(&self, warning: impl Into<String>) {
+        let warning = warning.into();
+        if self.global.json {
+            self.warnings.borrow_mut().push(warning);
+        } else {
+            self.note(&format!("warning: {warning}"));
+        }
+    }
+
+    /// Says something on standard error. Nobody may be listening: that is no failure.
+    #[expect(
+        clippy::let_underscore_must_use,
+        reason = "standard error is the last resort; there is nowhere to report its failure"
+    )]
+    pub(crate) fn note(&self, text: &str) {
+        use std::io::Write;
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+
+    /// Answers with a report: the envelope with `--json`, else text.
+    pub(crate) fn answer<R: Report>(&self, command: &str, report: &R) -> Done {
+        self.answer_as(command, report, Exit::Ok)
+    }
+
+    /// Answers with a report and ends with `exit`.
+    pub(crate) fn answer_as<R: Report>(&self, command: &str, report: &R, exit: Exit) -> Done {
+        if self.global.json {
+            let home = self.home().map(|home| home.display().to_string());
+            let line =
+                success_json(command, home, report, &self.warnings.borrow()).map_err(unwritable)?;
+            self.line(&line)?;
+        } else {
+            let mut text = Text::new(self.style);
+            report.write(&mut text);
+            self.sink.borrow_mut().write(&text.finish())?;
+        }
+        Ok(exit)
+    }
+
+    /// One line of a stream: JSON with `--json`, else the text. Flushed when it answers.
+    pub(crate) fn stream<T: Serialize>(
+        &self,
+        item: &T,
+        text: impl FnOnce(Style) -> String,
+    ) -> Result<(), Stop> {
+        if self.global.json {
+            let line = serde_json::to_string(item).map_err(unwritable)?;
+            self.line(&line)
+        } else {
+            self.line(&text(self.style))
+        }
+    }
+
+    /// One line of data as it is.
+    pub(crate) fn line(&self, text: &str) -> Result<(), Stop> {
+        self.sink.borrow_mut().line(text)
+    }
+
+    /// Data as it is.
+    pub(crate) fn raw(&self, text: &str) -> Result<(), Stop> {
+        self.sink.borrow_mut().write(text)
+    }
+
+    /// Shows a failure: the envelope on standard output with `--json`, words on standard error
+    /// otherwise.
+    pub(crate) fn fail(&self, failure: &Failure) {
+        if self.global.json && self.line(&failure_json(failure)).is_ok() {
+            return;
+        }
+        self.note(&failure_text(failure, Style::of_stderr(self.global.color)));
+    }
+}
+
+/// A failure in words: the message, then the value at fault and what to run next.
+pub(crate) fn failure_text(failure: &Failure, style: Style) -> String {
+    let head = style.paint(Paint::Bad, &format!("error[{}]", failure.code));
+    let mut text = format!("{head}: {}", crate::output::visible(&failure.message));
+    if failure.may_have_applied {
+        text.push_str("\n  note: the change may have been made; look before you repeat it");
+    }
+    if let Some(next) = &failure.next {
+        text.push_str(&format!("\n  next: {}", crate::output::visible(next)));
+    }
+    text
+}
+
+fn unwritable(error: serde_json::Error) -> Stop {
+    Stop::from(crate::failure::Error::Io {
+        what: "cannot write the answer as JSON".to_owned(),
+        source: error.into(),
+    })
+}

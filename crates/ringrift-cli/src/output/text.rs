@@ -1,0 +1,167 @@
+//! Text for people: lines, named values, tables.
+
+use comfy_table::{Attribute, Color, ContentArrangement, Table, presets};
+
+use super::style::{Paint, Style};
+use super::visible;
+
+/// A page of text that grows downwards.
+pub(crate) struct Text {
+    style: Style,
+    page: String,
+}
+
+impl Text {
+    /// An empty page.
+    pub(crate) fn new(style: Style) -> Text {
+        Text {
+            style,
+            page: String::new(),
+        }
+    }
+
+    /// The page as it stands.
+    pub(crate) fn finish(self) -> String {
+        self.page
+    }
+
+    /// The text in the colour of `paint`, where colour is wanted.
+    pub(crate) fn paint(&self, paint: Paint, text: &str) -> String {
+        self.style.paint(paint, text)
+    }
+
+    /// One line.
+    pub(crate) fn line(&mut self, text: impl AsRef<str>) {
+        self.page.push_str(text.as_ref());
+        self.page.push('\n');
+    }
+
+    /// A heading, after a blank line unless it opens the page.
+    pub(crate) fn title(&mut self, text: &str) {
+        if !self.page.is_empty() {
+            self.page.push('\n');
+        }
+        let painted = self.paint(Paint::Title, text);
+        self.line(painted);
+    }
+
+    /// Values with their names, one a line, the values aligned. Empty values are left out.
+    pub(crate) fn fields(&mut self, fields: &[(&str, String)]) {
+        let shown = || fields.iter().filter(|(_, value)| !value.is_empty());
+        let width = shown().map(|(name, _)| name.len()).max().unwrap_or(0);
+        for (name, value) in shown() {
+            let padded = format!("{name:width$}");
+            let line = format!("{}  {}", self.paint(Paint::Faint, &padded), visible(value));
+            self.line(line);
+        }
+    }
+
+    /// A table; says `none` when it has no rows.
+    ///
+    /// On a terminal cells wrap to its width; elsewhere every row is one line, so that `grep` and
+    /// `awk` see whole rows.
+    pub(crate) fn table(&mut self, headings: &[&str], rows: Vec<Vec<Cell>>) {
+        if rows.is_empty() {
+            let none = self.paint(Paint::Faint, "none");
+            self.line(none);
+            return;
+        }
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING);
+        if self.style.terminal {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        } else {
+            table.force_no_tty();
+        }
+        if self.style.color {
+            table.enforce_styling();
+        }
+        table.set_header(
+            headings
+                .iter()
+                .map(|heading| comfy_table::Cell::new(heading).add_attribute(Attribute::Bold)),
+        );
+        for row in rows {
+            table.add_row(row.into_iter().map(Cell::dressed));
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        for line in table.lines() {
+            let line = line.trim_end().to_owned();
+            self.line(line);
+        }
+    }
+}
+
+/// One cell of a table.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    text: String,
+    paint: Option<Paint>,
+}
+
+impl Cell {
+    /// A cell in the colour of `paint`, where colour is wanted.
+    pub(crate) fn painted(paint: Paint, text: impl Into<String>) -> Cell {
+        Cell {
+            text: text.into(),
+            paint: Some(paint),
+        }
+    }
+
+    /// A cell never breaks a line by itself and never commands a terminal.
+    fn dressed(self) -> comfy_table::Cell {
+        let text = visible(&self.text).replace(['\n', '\t'], " ");
+        let cell = comfy_table::Cell::new(text);
+        match self.paint {
+            None => cell,
+            Some(Paint::Title) => cell.add_attribute(Attribute::Bold),
+            Some(Paint::Good) => cell.fg(Color::Green),
+            Some(Paint::Odd) => cell.fg(Color::Yellow),
+            Some(Paint::Bad) => cell.fg(Color::Red),
+            Some(Paint::Faint) => cell.add_attribute(Attribute::Dim),
+        }
+    }
+}
+
+impl<T: ToString> From<T> for Cell {
+    fn from(value: T) -> Cell {
+        Cell {
+            text: value.to_string(),
+            paint: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_no_terminal_reads_has_one_line_a_row() {
+        let mut text = Text::new(Style::PLAIN);
+        text.table(
+            &["name", "what"],
+            vec![
+                vec!["a".into(), "x ".repeat(120).into()],
+                vec!["long name".into(), "two\nlines".into()],
+            ],
+        );
+        let page = text.finish();
+        assert_eq!(page.lines().count(), 3);
+        assert!(page.starts_with("name       what\na          x x x"));
+        assert!(page.ends_with("long name  two lines\n"));
+    }
+
+    #[test]
+    fn fields_are_aligned_and_empty_ones_left_out() {
+        let mut text = Text::new(Style::PLAIN);
+        text.fields(&[
+            ("id", "1".into()),
+            ("parent", String::new()),
+            ("source", "trainer\u{1b}[2J".into()),
+        ]);
+        assert_eq!(text.finish(), "id      1\nsource  trainer\u{fffd}[2J\n");
+    }
+}
