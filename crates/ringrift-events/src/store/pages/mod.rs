@@ -1,1 +1,31 @@
-//! Process pages: one small mapped file a process, locked for life, that others read.
+//! Process pages: one small mapped file a process, locked for life, that others read; and one
+//! page that all share, with the doorbell and the turnstile.
+//!
+//! Promises: writing a page waits for nobody and writes no row; a death is seen at once, by the
+//! kernel lock on the page; what a process ran when it died stays readable until it is swept; a
+//! ring or a turn that is missed costs time and never an event.
+//!
+//! Files are opened, locked and closed on database threads only, as all files of a store. What is
+//! kept afterwards is a mapping: it owns no descriptor, holds the lock, and may be used and
+//! dropped on any thread. It deliberately knows no SQL.
+
+mod doorbell;
+mod futex;
+mod holder;
+mod kernel;
+mod layout;
+mod own;
+mod peer;
+mod roles;
+mod shared;
+mod side;
+mod turnstile;
+
+pub(crate) use holder::write_lock_holder;
+pub(crate) use kernel::{birth, forked_since};
+pub(crate) use own::OwnPage;
+pub(crate) use peer::{Seen, Watch, glance, look};
+pub(crate) use roles::{Roles, elected};
+pub(crate) use shared::SharedPage;
+pub(crate) use side::{Head, Side, Standing};
+pub(crate) use turnstile::{Guard, Turnstile};

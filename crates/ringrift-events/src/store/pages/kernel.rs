@@ -1,0 +1,230 @@
+//! What the kernel gives and the standard library does not: shared mappings that hold a lock, a
+//! mark that a fork wipes, and questions about other processes' locks.
+//!
+//! # Soundness
+//! - A [`Mapping`] is only ever seen as a [`Cells`] type: atomics alone, for which every bit
+//!   pattern is valid, so other processes may write at any time. It is at least as long as the
+//!   type (asserted), aligned to a memory page, and lives until the last borrow ends because
+//!   [`Mapping::cells`] borrows it.
+//! - Nobody makes these files shorter: they are allocated before they get their name and only
+//!   ever unlinked. A foreign program that truncates one gives its mapper a SIGBUS, as with
+//!   SQLite's own `-shm`.
+//! - The mappings are `MADV_DONTFORK`: in a forked child the address is not mapped (or is
+//!   something else). A page that a fork wipes says so, and then neither `cells` nor `drop`
+//!   touches the address.
+#![expect(
+    unsafe_code,
+    reason = "mmap, madvise and fcntl locks have no safe form"
+)]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::ptr::NonNull;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::mm::{Advice, MapFlags, ProtFlags};
+
+/// A type that is nothing but atomics: any bytes are a valid value, and any process may change
+/// them at any time.
+///
+/// # Safety
+/// `repr(C)`, made of atomic integers and arrays of them only, no `Drop`, alignment at most 4096.
+pub(crate) unsafe trait Cells: Sync {}
+
+// SAFETY: `repr(C)` structs of atomics, see layout.rs.
+unsafe impl Cells for super::layout::PageCells {}
+// SAFETY: as above.
+unsafe impl Cells for super::layout::SharedCells {}
+// SAFETY: as above.
+unsafe impl Cells for super::layout::RoleCells {}
+
+/// A file shared with other processes through memory.
+///
+/// It owns no descriptor. It keeps the open file description alive, and with it the lock taken
+/// through it: both end when it is dropped, on whatever thread, or when the process ends.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    at: NonNull<std::ffi::c_void>,
+    len: usize,
+    writable: bool,
+    birth: u64,
+}
+
+// SAFETY: the address is valid from every thread of the process that made it, and only atomics
+// are reached through it.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps the first `len` bytes, which must be allocated already.
+    pub(crate) fn of(file: &File, len: usize, writable: bool) -> io::Result<Mapping> {
+        let birth = birth();
+        let access = if writable {
+            ProtFlags::READ | ProtFlags::WRITE
+        } else {
+            ProtFlags::READ
+        };
+        // SAFETY: the kernel chooses the address, so nothing of ours is replaced.
+        let at = unsafe {
+            rustix::mm::mmap(std::ptr::null_mut(), len, access, MapFlags::SHARED, file, 0)
+        }?;
+        let at = NonNull::new(at).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        // SAFETY: the range was mapped just above.
+        let advised = unsafe { rustix::mm::madvise(at.as_ptr(), len, Advice::LinuxDontFork) };
+        if let Err(refusal) = advised {
+            // SAFETY: as above; nobody has seen it yet.
+            drop(unsafe { rustix::mm::munmap(at.as_ptr(), len) });
+            return Err(refusal.into());
+        }
+        Ok(Mapping {
+            at,
+            len,
+            writable,
+            birth,
+        })
+    }
+
+    /// What the file holds; `None` in a process that was forked since.
+    pub(crate) fn cells<T: Cells>(&self) -> Option<&T> {
+        assert!(
+            size_of::<T>() <= self.len && align_of::<T>() <= 4096,
+            "a mapping is as long as what it is seen as"
+        );
+        if forked_since(self.birth) {
+            return None;
+        }
+        // SAFETY: see the head of this file.
+        Some(unsafe { self.at.cast::<T>().as_ref() })
+    }
+
+    /// Whether this process may write to it.
+    pub(crate) fn writable(&self) -> bool {
+        self.writable
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if !forked_since(self.birth) {
+            // SAFETY: mapped in `of` by this very process, and no borrow is left.
+            drop(unsafe { rustix::mm::munmap(self.at.as_ptr(), self.len) });
+        }
+    }
+}
+
+/// The page that a fork wipes; a plain word where the kernel knows no such pages (before 4.14).
+struct Mark {
+    word: NonNull<AtomicU64>,
+}
+
+// SAFETY: it points to a page that is never unmapped, and only an atomic is reached through it.
+unsafe impl Send for Mark {}
+// SAFETY: as above.
+unsafe impl Sync for Mark {}
+
+static MARK: OnceLock<Mark> = OnceLock::new();
+/// Copied by a fork, unlike the mark: a child's births are all later than its parent's.
+static BIRTHS: AtomicU64 = AtomicU64::new(1);
+
+fn mark() -> &'static AtomicU64 {
+    let mark = MARK.get_or_init(|| {
+        let len = 4096;
+        // SAFETY: the kernel chooses the address, so nothing of ours is replaced.
+        let page = unsafe {
+            rustix::mm::mmap_anonymous(
+                std::ptr::null_mut(),
+                len,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE,
+            )
+        };
+        let word = page.ok().and_then(NonNull::new).map(|at| {
+            // SAFETY: mapped just above. A refusal leaves a page that a fork copies: handles then
+            // seem usable in a child, whose first touch of a mapping ends it.
+            drop(unsafe { rustix::mm::madvise(at.as_ptr(), len, Advice::LinuxWipeOnFork) });
+            at.cast::<AtomicU64>()
+        });
+        let word = word.unwrap_or_else(|| NonNull::from(Box::leak(Box::new(AtomicU64::new(0)))));
+        Mark { word }
+    });
+    // SAFETY: the page (or the leaked box) is never given back, and zero is a valid value.
+    unsafe { mark.word.as_ref() }
+}
+
+/// Names this process among itself and the parents it was forked from: keep it, and ask
+/// [`forked_since`] later.
+pub(crate) fn birth() -> u64 {
+    let mark = mark();
+    let known = mark.load(Ordering::Acquire);
+    if known != 0 {
+        return known;
+    }
+    let fresh = BIRTHS.fetch_add(1, Ordering::AcqRel);
+    match mark.compare_exchange(0, fresh, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => fresh,
+        Err(other) => other,
+    }
+}
+
+/// Whether this process was forked from the one that got `birth`. One load of memory.
+pub(crate) fn forked_since(birth: u64) -> bool {
+    mark().load(Ordering::Acquire) != birth
+}
+
+fn whole_file() -> libc::flock {
+    libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    }
+}
+
+/// Takes the write lock of the open file description; `false` when another has it. It goes with
+/// the last descriptor or mapping of that description; forked children do not inherit a mapping.
+pub(crate) fn lock(file: &File) -> io::Result<bool> {
+    let wish = whole_file();
+    // SAFETY: `fcntl` reads the struct during the call only.
+    let answer = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const wish) };
+    if answer == 0 {
+        return Ok(true);
+    }
+    let refusal = io::Error::last_os_error();
+    match refusal.raw_os_error() {
+        Some(libc::EAGAIN | libc::EACCES) => Ok(false),
+        _ => Err(refusal),
+    }
+}
+
+/// Whether another open file description has the write lock. Takes nothing.
+pub(crate) fn is_locked(file: &File) -> io::Result<bool> {
+    let mut question = whole_file();
+    // SAFETY: `fcntl` writes the struct during the call only.
+    let answer = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut question) };
+    if answer != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(i32::from(question.l_type) != libc::F_UNLCK)
+}
+
+/// The process that has a POSIX write lock on the byte at `offset` of the file behind `number`, a
+/// descriptor of this thread's table that stays whoever's it is. Takes nothing.
+pub(crate) fn posix_lock_holder(number: RawFd, offset: i64) -> io::Result<Option<u32>> {
+    let mut question = whole_file();
+    question.l_start = offset;
+    question.l_len = 1;
+    // SAFETY: `fcntl` writes the struct during the call only; a number that is no descriptor is
+    // answered with EBADF.
+    let answer = unsafe { libc::fcntl(number, libc::F_GETLK, &raw mut question) };
+    if answer != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if i32::from(question.l_type) == libc::F_UNLCK {
+        return Ok(None);
+    }
+    Ok(u32::try_from(question.l_pid).ok().filter(|pid| *pid > 0))
+}

@@ -1,0 +1,193 @@
+//! The bytes of the mapped files. Native byte order: they never leave the machine, and a file of
+//! another boot is not read beyond its head.
+//!
+//! Every struct is `repr(C)` and made of atomics only; padding is spelled out.
+
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
+
+/// Raised with every change below: a page of another layout says only whether its process lives.
+pub(crate) const LAYOUT: u32 = 1;
+
+/// Handlers that are seen running at once: the process-wide limit of handlers in flight (256) and
+/// as many threads that were given up. More run unseen, and their deaths are not counted.
+pub(crate) const SLOTS: usize = 512;
+
+/// Deliveries remembered: as many as an operator scrolls through.
+pub(crate) const RING: usize = 256;
+
+/// Words of a step's text (128 bytes): `kind:name` and a little.
+pub(crate) const STEP_WORDS: usize = 16;
+
+/// Words of a blocking process's command line (256 bytes).
+pub(crate) const COMMAND_WORDS: usize = 32;
+
+/// Words of a verdict code's text: the longest has 23 bytes.
+pub(crate) const CODE_WORDS: usize = 3;
+
+/// Writer processes and threads that can wait at the turnstile at once; the rest go without.
+pub(crate) const PLACES: usize = 256;
+
+/// The head of every mapped file: whose it is and for which database.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct HeadCells {
+    /// Says what kind of file it is.
+    pub(crate) magic: AtomicU64,
+    /// [`LAYOUT`].
+    pub(crate) layout: AtomicU32,
+    /// The file's length in bytes.
+    pub(crate) length: AtomicU32,
+    /// The kernel's boot id.
+    pub(crate) boot: [AtomicU64; 2],
+    /// The database's device.
+    pub(crate) device: AtomicU64,
+    /// The database's inode.
+    pub(crate) inode: AtomicU64,
+    /// The process that made it.
+    pub(crate) process: [AtomicU64; 2],
+    /// Its pid.
+    pub(crate) pid: AtomicU32,
+    /// 1 while the process uses it, 2 once it left by itself.
+    pub(crate) state: AtomicU32,
+}
+
+/// One process's page.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct PageCells {
+    /// Whose.
+    pub(crate) head: HeadCells,
+    /// The last beat.
+    pub(crate) beat: BeatCells,
+    /// Who held the write lock.
+    pub(crate) blocked: BlockedCells,
+    /// Slots below this were used at least once.
+    pub(crate) slots_used: AtomicU32,
+    /// Entries of the ring that were ever written, modulo 2³².
+    pub(crate) ring_used: AtomicU32,
+    /// What runs.
+    pub(crate) slots: [SlotCells; SLOTS],
+    /// What ran last.
+    pub(crate) ring: [RecentCells; RING],
+}
+
+/// What a beat writes.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct BeatCells {
+    /// Odd while the rest is being written.
+    pub(crate) version: AtomicU64,
+    /// When, by the boot clock, in microseconds.
+    pub(crate) at_boot_us: AtomicU64,
+    /// When, by the wall clock.
+    pub(crate) at: AtomicI64,
+    /// The lease's end by the boot clock, in microseconds.
+    pub(crate) lease_until_us: AtomicU64,
+    /// Up to where the poller has read.
+    pub(crate) polled_to: AtomicI64,
+    /// In the order of `Counters`.
+    pub(crate) counters: [AtomicU64; 9],
+}
+
+/// Who holds, or last held, the write lock when this process had to wait.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct BlockedCells {
+    /// Odd while the rest is being written.
+    pub(crate) version: AtomicU64,
+    /// Zero: nobody.
+    pub(crate) pid: AtomicU64,
+    /// Since when, by the wall clock.
+    pub(crate) since: AtomicI64,
+    /// Its command line, padded with zeros.
+    pub(crate) command: [AtomicU64; COMMAND_WORDS],
+}
+
+/// One running handler.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct SlotCells {
+    /// Odd while the rest is being written.
+    pub(crate) version: AtomicU64,
+    /// 0 free, 1 running, 2 given up.
+    pub(crate) state: AtomicU64,
+    /// The subscription.
+    pub(crate) subscription: AtomicI64,
+    /// The event.
+    pub(crate) event: [AtomicU64; 2],
+    /// Its place; 0 when it has none.
+    pub(crate) seq: AtomicI64,
+    /// Since when, by the wall clock.
+    pub(crate) since: AtomicI64,
+    /// The step's text, padded with zeros.
+    pub(crate) step: [AtomicU64; STEP_WORDS],
+}
+
+/// One past delivery.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct RecentCells {
+    /// Odd while the rest is being written, zero while never written.
+    pub(crate) version: AtomicU64,
+    /// Counts deliveries from 1; newer ones have higher numbers.
+    pub(crate) number: AtomicU64,
+    /// The subscription.
+    pub(crate) subscription: AtomicI64,
+    /// The event.
+    pub(crate) event: [AtomicU64; 2],
+    /// How long it took.
+    pub(crate) took_us: AtomicU64,
+    /// When it ended, by the wall clock.
+    pub(crate) at: AtomicI64,
+    /// The code's text, padded with zeros.
+    pub(crate) code: [AtomicU64; CODE_WORDS],
+}
+
+/// What all processes of one database share.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct SharedCells {
+    /// For which database.
+    pub(crate) head: HeadCells,
+    /// Raised by every ring; waited on as a futex.
+    pub(crate) bell: AtomicU32,
+    /// How many threads wait; a killed one stays counted, which costs a system call a ring.
+    pub(crate) listeners: AtomicU32,
+    /// The next ticket of the turnstile.
+    pub(crate) next: AtomicU32,
+    /// The ticket whose turn it is.
+    pub(crate) serving: AtomicU32,
+    /// The last place of the log that is known to be on disk.
+    pub(crate) synced: AtomicI64,
+    /// The incarnation `synced` is about.
+    pub(crate) synced_of: AtomicU64,
+    /// 1 after a failed sync.
+    pub(crate) poisoned: AtomicU64,
+    /// Who waits, by ticket modulo [`PLACES`].
+    pub(crate) places: [PlaceCells; PLACES],
+}
+
+/// One place in the turnstile's line.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct PlaceCells {
+    /// The ticket (high half) and the pid that drew it (low half; 0 once it went).
+    pub(crate) owner: AtomicU64,
+    /// Raised when its turn comes; waited on as a futex.
+    pub(crate) bell: AtomicU32,
+    /// Keeps the size a multiple of eight.
+    pub(crate) pad: AtomicU32,
+}
+
+/// Who hosts a role.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct RoleCells {
+    /// The host is `head.process`.
+    pub(crate) head: HeadCells,
+}
+
+const _: () = assert!(size_of::<HeadCells>() == 72);
+const _: () = assert!(size_of::<SlotCells>() == 56 + 8 * STEP_WORDS);
+const _: () = assert!(size_of::<RecentCells>() == 56 + 8 * CODE_WORDS);
+const _: () = assert!(size_of::<PageCells>() < 128 << 10);

@@ -1,0 +1,301 @@
+//! This process's page: what it does at this moment, written without waiting for anybody.
+
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::kernel::{self, Mapping};
+use super::layout::{PageCells, RING, SLOTS, SlotCells};
+use super::side::{Side, refused};
+use crate::clock::{SharedClock, Time};
+use crate::event::{ProcessId, Seq};
+use crate::store::registry::{Counters, Recent, Running, Slot};
+use crate::store::{Error, ErrorCode};
+
+/// "RRPAGE" and two zeros: a process's page.
+pub(crate) const PAGE_MAGIC: u64 = 0x5252_5041_4745_0000;
+
+/// The page of this process and the lock on it.
+///
+/// Every method writes memory only: no system call that waits, no file, no row. In a forked child
+/// they do nothing. The lock goes when this is dropped or the process ends, whichever is first.
+pub(crate) struct OwnPage {
+    mapping: Mapping,
+    process: ProcessId,
+    clock: SharedClock,
+    lease: Duration,
+    slots: Mutex<Slots>,
+    ring: Mutex<u64>,
+    beat: Mutex<()>,
+}
+
+/// Which slots are free, and how often each was given out, so that a late word about a run that
+/// ended is not written over another's.
+struct Slots {
+    free: Vec<u16>,
+    turns: Vec<u16>,
+}
+
+impl OwnPage {
+    /// Makes the page of `process`, locks it and gives it its name. On a database thread.
+    ///
+    /// [`ErrorCode::Full`] when its space cannot be had; then nothing is left behind.
+    pub(crate) fn create(
+        side: &Side,
+        process: ProcessId,
+        clock: SharedClock,
+        lease: Duration,
+    ) -> Result<OwnPage, Error> {
+        let path = side.page_path(process);
+        let len = size_of::<PageCells>();
+        let file = side.begin(&process.to_string(), len as u64)?;
+        let made = Self::fill(side, process, &file, clock, lease);
+        let own = match made {
+            Ok(own) => own,
+            Err(error) => {
+                file.discard();
+                return Err(error);
+            }
+        };
+        file.name(&path)?;
+        Ok(own)
+    }
+
+    fn fill(
+        side: &Side,
+        process: ProcessId,
+        file: &super::side::Unfinished,
+        clock: SharedClock,
+        lease: Duration,
+    ) -> Result<OwnPage, Error> {
+        let mapping = file.map::<PageCells>()?;
+        let path = side.page_path(process);
+        if !kernel::lock(&file.file).map_err(|e| refused("lock", &path, &e))? {
+            let taken = format!("another process has the page {}", path.display());
+            return Err(Error::new(ErrorCode::WrongState, taken));
+        }
+        let own = OwnPage {
+            mapping,
+            process,
+            clock,
+            lease,
+            slots: Mutex::new(Slots {
+                // The lowest number is given out first: readers look no further than was used.
+                free: (0..SLOTS as u16).rev().collect(),
+                turns: vec![0; SLOTS],
+            }),
+            ring: Mutex::new(0),
+            beat: Mutex::new(()),
+        };
+        own.beat(Counters::default(), Seq::START);
+        if let Some(page) = own.cells() {
+            side.sign(&page.head, PAGE_MAGIC, size_of::<PageCells>(), process);
+        }
+        Ok(own)
+    }
+
+    /// Whose page it is.
+    pub(crate) fn process(&self) -> ProcessId {
+        self.process
+    }
+
+    /// Writes heartbeat, counters and the poller's place, and extends the lease.
+    pub(crate) fn beat(&self, counters: Counters, polled_to: Seq) {
+        let Some(page) = self.cells() else { return };
+        let _alone = lock(&self.beat);
+        let cells = &page.beat;
+        write(&cells.version, || {
+            for (cell, value) in cells.counters.iter().zip(counters_to_words(&counters)) {
+                cell.store(value, Ordering::Relaxed);
+            }
+            cells.polled_to.store(polled_to.0, Ordering::Relaxed);
+            self.stamp(page);
+        });
+    }
+
+    /// Extends the lease and beats without changing the rest: for the threads of the store, which
+    /// prove by their own work that the process goes on.
+    pub(crate) fn touch(&self) {
+        let Some(page) = self.cells() else { return };
+        let _alone = lock(&self.beat);
+        write(&page.beat.version, || self.stamp(page));
+    }
+
+    fn stamp(&self, page: &PageCells) {
+        let now = self.clock.monotonic();
+        let cells = &page.beat;
+        cells.at.store(self.clock.now().0, Ordering::Relaxed);
+        cells.at_boot_us.store(micros(now), Ordering::Relaxed);
+        let until = micros(now.saturating_add(self.lease));
+        cells.lease_until_us.store(until, Ordering::Relaxed);
+    }
+
+    /// Whether the lease had run out before the last beat could extend it: then others may have
+    /// taken this process's claims.
+    pub(crate) fn lease_ran_out(&self) -> bool {
+        self.cells().is_none_or(|page| {
+            micros(self.clock.monotonic()) > page.beat.lease_until_us.load(Ordering::Relaxed)
+        })
+    }
+
+    /// Notes that a handler starts. `None` when all slots are in use, or after a fork.
+    pub(crate) fn started(&self, running: &Running) -> Option<Slot> {
+        let page = self.cells()?;
+        let mut slots = lock(&self.slots);
+        let index = slots.free.pop()?;
+        let turn = slots.turns[usize::from(index)].wrapping_add(1);
+        slots.turns[usize::from(index)] = turn;
+        let cells = &page.slots[usize::from(index)];
+        let (high, low) = running.event.0.as_u64_pair();
+        write(&cells.version, || {
+            cells
+                .subscription
+                .store(running.subscription.0, Ordering::Relaxed);
+            cells.event[0].store(high, Ordering::Relaxed);
+            cells.event[1].store(low, Ordering::Relaxed);
+            let seq = running.seq.map_or(0, |seq| seq.0);
+            cells.seq.store(seq, Ordering::Relaxed);
+            cells.since.store(running.since.0, Ordering::Relaxed);
+            write_text(&cells.step, running.step.as_deref().unwrap_or(""));
+            // Last, so that a slot left half-written by a death is either free or tells its event.
+            let state = if running.abandoned { 2 } else { 1 };
+            cells.state.store(state, Ordering::Release);
+        });
+        page.slots_used
+            .fetch_max(u32::from(index) + 1, Ordering::Release);
+        Some(Slot(u32::from(turn) << 16 | u32::from(index)))
+    }
+
+    /// Notes the step of a running handler; its first 128 bytes are seen.
+    pub(crate) fn step(&self, slot: Slot, step: &str) {
+        self.change(slot, |cells| write_text(&cells.step, step));
+    }
+
+    /// Notes that a run was given up although its thread goes on.
+    pub(crate) fn abandoned(&self, slot: Slot) {
+        self.change(slot, |cells| cells.state.store(2, Ordering::Relaxed));
+    }
+
+    /// Frees the slot and remembers what came of the run.
+    pub(crate) fn ended(&self, slot: Option<Slot>, recent: &Recent) {
+        if let Some(slot) = slot {
+            self.change(slot, |cells| cells.state.store(0, Ordering::Relaxed));
+            self.give_back(slot);
+        }
+        self.remember(recent);
+    }
+
+    /// Notes who holds the write lock while this process waits for it.
+    pub(crate) fn blocked_by(&self, pid: u32, command: &str, since: Time) {
+        let Some(page) = self.cells() else { return };
+        let _alone = lock(&self.beat);
+        let cells = &page.blocked;
+        write(&cells.version, || {
+            cells.pid.store(u64::from(pid), Ordering::Relaxed);
+            cells.since.store(since.0, Ordering::Relaxed);
+            write_text(&cells.command, command);
+        });
+    }
+
+    /// Marks the page of a process that leaves by itself: what it held was given back.
+    pub(crate) fn left(&self) {
+        if let Some(page) = self.cells() {
+            page.head.state.store(2, Ordering::Release);
+        }
+    }
+
+    fn remember(&self, recent: &Recent) {
+        let Some(page) = self.cells() else { return };
+        let mut count = lock(&self.ring);
+        *count += 1;
+        let index = usize::try_from(*count % RING as u64).unwrap_or(0);
+        let cells = &page.ring[index];
+        let (high, low) = recent.event.0.as_u64_pair();
+        write(&cells.version, || {
+            cells.number.store(*count, Ordering::Relaxed);
+            cells
+                .subscription
+                .store(recent.subscription.0, Ordering::Relaxed);
+            cells.event[0].store(high, Ordering::Relaxed);
+            cells.event[1].store(low, Ordering::Relaxed);
+            cells.took_us.store(recent.took_us, Ordering::Relaxed);
+            cells.at.store(recent.at.0, Ordering::Relaxed);
+            write_text(&cells.code, recent.code.as_str());
+        });
+    }
+
+    fn change(&self, slot: Slot, change: impl FnOnce(&SlotCells)) {
+        let Some(page) = self.cells() else { return };
+        let slots = lock(&self.slots);
+        let index = (slot.0 & 0xFFFF) as usize;
+        if slots.turns.get(index).copied().map(u32::from) == Some(slot.0 >> 16) {
+            let cells = &page.slots[index];
+            write(&cells.version, || change(cells));
+        }
+    }
+
+    fn give_back(&self, slot: Slot) {
+        let mut slots = lock(&self.slots);
+        let index = (slot.0 & 0xFFFF) as usize;
+        if slots.turns.get(index).copied().map(u32::from) == Some(slot.0 >> 16) {
+            slots.turns[index] = slots.turns[index].wrapping_add(1);
+            slots.free.push(index as u16);
+        }
+    }
+
+    fn cells(&self) -> Option<&PageCells> {
+        self.mapping.cells()
+    }
+}
+
+impl std::fmt::Debug for OwnPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OwnPage({})", self.process)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes under a sequence lock; the caller is the only writer. Readers in other processes see the
+/// version odd, or changed, and look again.
+fn write(version: &AtomicU64, change: impl FnOnce()) {
+    let before = version.load(Ordering::Relaxed) & !1;
+    version.store(before + 1, Ordering::Relaxed);
+    fence(Ordering::SeqCst);
+    change();
+    version.store(before + 2, Ordering::Release);
+}
+
+/// Writes text into words, cut at a character and padded with zeros.
+fn write_text(cells: &[AtomicU64], text: &str) {
+    let end = text.floor_char_boundary(cells.len() * 8);
+    let mut bytes = text.as_bytes()[..end].chunks(8);
+    for cell in cells {
+        let mut word = [0u8; 8];
+        if let Some(part) = bytes.next() {
+            word[..part.len()].copy_from_slice(part);
+        }
+        cell.store(u64::from_ne_bytes(word), Ordering::Relaxed);
+    }
+}
+
+fn counters_to_words(counters: &Counters) -> [u64; 9] {
+    [
+        counters.published,
+        counters.published_volatile,
+        counters.publish_failed,
+        counters.received,
+        counters.delivered,
+        counters.done,
+        counters.skipped,
+        counters.deduplicated,
+        counters.failed,
+    ]
+}
+
+/// Microseconds of a boot clock's reading.
+pub(crate) fn micros(reading: Duration) -> u64 {
+    u64::try_from(reading.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,381 @@
+//! Reading other processes' pages, living or dead. Takes no lock and changes nothing.
+//!
+//! Pages are read as files, not mapped: nothing that happens to another's file can then raise a
+//! SIGBUS here. A living process writes while we read, so its page is read three times: versions,
+//! values, versions again; what has the same even version in the first and third reading was not
+//! being written in the second.
+
+use std::fs::File;
+use std::io;
+use std::mem::offset_of;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::kernel;
+use super::layout::{
+    BeatCells, BlockedCells, CODE_WORDS, COMMAND_WORDS, HeadCells, PageCells, RING, RecentCells,
+    SLOTS, STEP_WORDS, SlotCells,
+};
+use super::own::{PAGE_MAGIC, micros};
+use super::side::{Head, Side, Standing, refused};
+use crate::clock::Time;
+use crate::event::{EventId, ProcessId, Seq};
+use crate::store::Error;
+use crate::store::registry::{Counters, Liveness, Recent, Running};
+use crate::store::subscriptions::SubscriptionId;
+use crate::verdict::Code;
+
+/// How often a page is read again while what it says is being written.
+const READINGS_MAX: usize = 8;
+
+/// By which clock, and how strictly, to judge whether a process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Watch {
+    /// The boot clock's reading now.
+    pub(crate) now: Duration,
+    /// Hung after this long without a beat.
+    pub(crate) hung_after: Duration,
+}
+
+/// What a process's page says. Plain values.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Seen {
+    /// Whose page.
+    pub(crate) process: ProcessId,
+    /// Its pid.
+    pub(crate) pid: u32,
+    /// Whether it lives, by its lock and its last beat.
+    pub(crate) liveness: Liveness,
+    /// Its lease ran out. Always true of a dead one.
+    pub(crate) lease_ran_out: bool,
+    /// Its last beat by the wall clock.
+    pub(crate) beat_at: Time,
+    /// Its counters.
+    pub(crate) counters: Counters,
+    /// Up to where its poller has read.
+    pub(crate) polled_to: Seq,
+    /// What runs, or ran when it died. `None`: unknown, the page is of another boot, another
+    /// database or another layout.
+    pub(crate) running: Option<Vec<Running>>,
+    /// Its last deliveries, newest first.
+    pub(crate) recent: Vec<Recent>,
+    /// Who held the write lock when it last had to wait.
+    pub(crate) blocked_by: Option<(u32, String, Time)>,
+}
+
+/// Reads one page. `None` when there is none. On a database thread.
+pub(crate) fn look(side: &Side, process: ProcessId, watch: Watch) -> Result<Option<Seen>, Error> {
+    let path = side.page_path(process);
+    let trouble = |e: &io::Error| refused("read", &path, e);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(trouble(&e)),
+    };
+    let locked = kernel::is_locked(&file).map_err(|e| trouble(&e))?;
+    let first = Reading::of(&file).map_err(|e| trouble(&e))?;
+    let head = first.head();
+    let mut seen = Seen {
+        process,
+        pid: head.pid,
+        liveness: if head.state == 2 {
+            Liveness::Left
+        } else {
+            Liveness::Dead
+        },
+        lease_ran_out: true,
+        beat_at: Time(0),
+        counters: Counters::default(),
+        polled_to: Seq::START,
+        running: None,
+        recent: Vec::new(),
+        blocked_by: None,
+    };
+    if side.judge(&head, PAGE_MAGIC) != Standing::Ours {
+        // Another layout is written by a living process of another version: the lock counts.
+        if locked && seen.liveness != Liveness::Left {
+            seen.liveness = Liveness::Alive;
+            seen.lease_ran_out = false;
+        }
+        return Ok(Some(seen));
+    }
+    let stable = if locked {
+        Stable::of_living(&file, first).map_err(|e| trouble(&e))?
+    } else {
+        // Nobody writes any more, unless it ended between the question and the reading: read
+        // once more, and what is torn now is torn for ever.
+        let last = Reading::of(&file).map_err(|e| trouble(&e))?;
+        Stable::of_dead(last)
+    };
+    stable.tell(&mut seen, locked, watch);
+    Ok(Some(seen))
+}
+
+/// Whether a page's process lives by its lock alone, and its head. One open and one small read.
+pub(crate) fn glance(side: &Side, process: ProcessId) -> Result<Option<(Head, bool)>, Error> {
+    let path = side.page_path(process);
+    let trouble = |e: &io::Error| refused("read", &path, e);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(trouble(&e)),
+    };
+    let locked = kernel::is_locked(&file).map_err(|e| trouble(&e))?;
+    let head = head_of(&file).map_err(|e| trouble(&e))?;
+    Ok(Some((head, locked)))
+}
+
+/// The head of a side file.
+pub(crate) fn head_of(file: &File) -> io::Result<Head> {
+    let mut bytes = vec![0; size_of::<HeadCells>()];
+    read_up_to(file, &mut bytes)?;
+    Ok(Reading(bytes).head())
+}
+
+/// The bytes of a page at some moment, zeros where the file is shorter.
+struct Reading(Vec<u8>);
+
+impl Reading {
+    fn of(file: &File) -> io::Result<Reading> {
+        let mut bytes = vec![0; size_of::<PageCells>()];
+        read_up_to(file, &mut bytes)?;
+        Ok(Reading(bytes))
+    }
+
+    fn word(&self, at: usize) -> u64 {
+        let mut word = [0u8; 8];
+        word.copy_from_slice(&self.0[at..at + 8]);
+        u64::from_ne_bytes(word)
+    }
+
+    fn signed(&self, at: usize) -> i64 {
+        self.word(at).cast_signed()
+    }
+
+    fn half(&self, at: usize) -> u32 {
+        let mut half = [0u8; 4];
+        half.copy_from_slice(&self.0[at..at + 4]);
+        u32::from_ne_bytes(half)
+    }
+
+    fn text(&self, at: usize, words: usize) -> String {
+        let bytes = &self.0[at..at + words * 8];
+        let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+        String::from_utf8_lossy(&bytes[..end]).into_owned()
+    }
+
+    fn id(&self, at: usize) -> Uuid {
+        Uuid::from_u64_pair(self.word(at), self.word(at + 8))
+    }
+
+    fn head(&self) -> Head {
+        Head {
+            magic: self.word(offset_of!(HeadCells, magic)),
+            layout: self.half(offset_of!(HeadCells, layout)),
+            boot: [
+                self.word(offset_of!(HeadCells, boot)),
+                self.word(offset_of!(HeadCells, boot) + 8),
+            ],
+            device: self.word(offset_of!(HeadCells, device)),
+            inode: self.word(offset_of!(HeadCells, inode)),
+            process: ProcessId(self.id(offset_of!(HeadCells, process))),
+            pid: self.half(offset_of!(HeadCells, pid)),
+            state: self.half(offset_of!(HeadCells, state)),
+        }
+    }
+}
+
+/// One part of a page that is written under one version.
+type Part = (usize, usize);
+
+const BEAT: Part = (offset_of!(PageCells, beat), size_of::<BeatCells>());
+const BLOCKED: Part = (offset_of!(PageCells, blocked), size_of::<BlockedCells>());
+
+fn slot_part(index: usize) -> Part {
+    let size = size_of::<SlotCells>();
+    (offset_of!(PageCells, slots) + index * size, size)
+}
+
+fn ring_part(index: usize) -> Part {
+    let size = size_of::<RecentCells>();
+    (offset_of!(PageCells, ring) + index * size, size)
+}
+
+fn parts() -> impl Iterator<Item = Part> {
+    [BEAT, BLOCKED]
+        .into_iter()
+        .chain((0..SLOTS).map(slot_part))
+        .chain((0..RING).map(ring_part))
+}
+
+/// A page whose every part is whole, or known not to be.
+struct Stable {
+    bytes: Reading,
+    /// Starts of parts that were being written at every reading.
+    torn: Vec<usize>,
+    /// Its owner is dead: it stays as it is.
+    dead: bool,
+}
+
+impl Stable {
+    fn of_living(file: &File, first: Reading) -> io::Result<Stable> {
+        let mut before = first;
+        let mut middle = Reading::of(file)?;
+        let after = Reading::of(file)?;
+        let mut torn = differing(&before, &after, parts());
+        let mut last = after;
+        for _ in 0..READINGS_MAX {
+            if torn.is_empty() {
+                break;
+            }
+            // Only what was being written is taken from later readings.
+            before = last;
+            let again = Reading::of(file)?;
+            last = Reading::of(file)?;
+            let still = differing(&before, &last, torn.iter().copied());
+            for part in torn.iter().filter(|part| !still.contains(part)) {
+                let range = part.0..part.0 + part.1;
+                middle.0[range.clone()].copy_from_slice(&again.0[range]);
+            }
+            torn = still;
+        }
+        Ok(Stable {
+            bytes: middle,
+            torn: torn.into_iter().map(|part| part.0).collect(),
+            dead: false,
+        })
+    }
+
+    /// Its owner may have died while it wrote a part: that part stays odd.
+    fn of_dead(bytes: Reading) -> Stable {
+        let odd = |part: &Part| bytes.word(part.0) % 2 == 1;
+        let torn = parts().filter(odd).map(|part| part.0).collect();
+        Stable {
+            bytes,
+            torn,
+            dead: true,
+        }
+    }
+
+    fn tell(&self, seen: &mut Seen, locked: bool, watch: Watch) {
+        let bytes = &self.bytes;
+        let beat = BEAT.0;
+        seen.beat_at = Time(bytes.signed(beat + offset_of!(BeatCells, at)));
+        seen.polled_to = Seq(bytes.signed(beat + offset_of!(BeatCells, polled_to)));
+        seen.counters = self.counters();
+        seen.running = Some((0..SLOTS).filter_map(|i| self.running(i)).collect());
+        let mut recent: Vec<(u64, Recent)> = (0..RING).filter_map(|i| self.recent(i)).collect();
+        recent.sort_by_key(|entry| std::cmp::Reverse(entry.0));
+        seen.recent = recent.into_iter().map(|entry| entry.1).collect();
+        seen.blocked_by = self.blocked_by();
+        if locked && seen.liveness != Liveness::Left {
+            let beat_us = bytes.word(beat + offset_of!(BeatCells, at_boot_us));
+            let silent_us = micros(watch.now).saturating_sub(beat_us);
+            seen.liveness = if silent_us > micros(watch.hung_after) {
+                Liveness::Hung
+            } else {
+                Liveness::Alive
+            };
+            let until = bytes.word(beat + offset_of!(BeatCells, lease_until_us));
+            seen.lease_ran_out = micros(watch.now) > until;
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        let at = BEAT.0 + offset_of!(BeatCells, counters);
+        let word = |index: usize| self.bytes.word(at + index * 8);
+        Counters {
+            published: word(0),
+            published_volatile: word(1),
+            publish_failed: word(2),
+            received: word(3),
+            delivered: word(4),
+            done: word(5),
+            skipped: word(6),
+            deduplicated: word(7),
+            failed: word(8),
+        }
+    }
+
+    fn running(&self, index: usize) -> Option<Running> {
+        let (at, _) = slot_part(index);
+        let state = self.bytes.word(at + offset_of!(SlotCells, state));
+        let torn = self.torn.contains(&at);
+        // Of a dead owner's half-written slot only the step can be torn: the state is set last.
+        if state == 0 || state > 2 || (torn && !self.dead) {
+            return None;
+        }
+        let seq = self.bytes.signed(at + offset_of!(SlotCells, seq));
+        let step = self
+            .bytes
+            .text(at + offset_of!(SlotCells, step), STEP_WORDS);
+        let subscription = self.bytes.signed(at + offset_of!(SlotCells, subscription));
+        Some(Running {
+            subscription: SubscriptionId(subscription),
+            event: EventId(self.bytes.id(at + offset_of!(SlotCells, event))),
+            seq: Some(Seq(seq)).filter(|seq| seq.0 != 0),
+            since: Time(self.bytes.signed(at + offset_of!(SlotCells, since))),
+            step: Some(step).filter(|step| !step.is_empty() && !torn),
+            abandoned: state == 2,
+        })
+    }
+
+    fn recent(&self, index: usize) -> Option<(u64, Recent)> {
+        let (at, _) = ring_part(index);
+        let number = self.bytes.word(at + offset_of!(RecentCells, number));
+        let code = self
+            .bytes
+            .text(at + offset_of!(RecentCells, code), CODE_WORDS);
+        let code = Code::parse(&code)?;
+        if number == 0 || self.torn.contains(&at) {
+            return None;
+        }
+        let subscription = self
+            .bytes
+            .signed(at + offset_of!(RecentCells, subscription));
+        let recent = Recent {
+            subscription: SubscriptionId(subscription),
+            event: EventId(self.bytes.id(at + offset_of!(RecentCells, event))),
+            code,
+            took_us: self.bytes.word(at + offset_of!(RecentCells, took_us)),
+            at: Time(self.bytes.signed(at + offset_of!(RecentCells, at))),
+        };
+        Some((number, recent))
+    }
+
+    fn blocked_by(&self) -> Option<(u32, String, Time)> {
+        let at = BLOCKED.0;
+        let pid = self.bytes.word(at + offset_of!(BlockedCells, pid));
+        if pid == 0 || self.torn.contains(&at) {
+            return None;
+        }
+        let command = at + offset_of!(BlockedCells, command);
+        Some((
+            u32::try_from(pid).ok()?,
+            self.bytes.text(command, COMMAND_WORDS),
+            Time(self.bytes.signed(at + offset_of!(BlockedCells, since))),
+        ))
+    }
+}
+
+/// The parts whose version, the first word of each, was odd or changed between two readings.
+fn differing(before: &Reading, after: &Reading, parts: impl Iterator<Item = Part>) -> Vec<Part> {
+    let torn = |part: &Part| {
+        let version = before.word(part.0);
+        version % 2 == 1 || version != after.word(part.0)
+    };
+    parts.filter(torn).collect()
+}
+
+fn read_up_to(file: &File, bytes: &mut [u8]) -> io::Result<()> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.read_at(&mut bytes[done..], done as u64)? {
+            0 => return Ok(()),
+            more => done += more,
+        }
+    }
+    Ok(())
+}
