@@ -1,0 +1,74 @@
+//! Which programs a build gave: read from cargo's own messages, never guessed from folders.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::run::cargo;
+
+/// One program of the workspace.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Program {
+    /// `bin` or `example`.
+    pub(crate) kind: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// The file to run.
+    pub(crate) file: PathBuf,
+}
+
+/// Builds every binary and example of the workspace, in the tests' profile and features.
+pub(crate) fn programs() -> Result<Vec<Program>> {
+    println!("    cargo build --workspace --bins --examples");
+    let output = cargo(&["build", "--workspace", "--locked", "--bins", "--examples"])
+        .arg("--message-format=json-render-diagnostics")
+        .stderr(Stdio::inherit())
+        .output()
+        .context("starting cargo build")?;
+    if !output.status.success() {
+        bail!("cargo build ended with {}", output.status);
+    }
+    let mut programs: Vec<Program> = String::from_utf8(output.stdout)?
+        .lines()
+        .filter_map(|line| program(line).transpose())
+        .collect::<Result<_>>()?;
+    programs.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(programs)
+}
+
+/// The program a message of cargo announces, if it does.
+fn program(line: &str) -> Result<Option<Program>> {
+    let message: Value = serde_json::from_str(line).context("a message of cargo is not JSON")?;
+    let (Some(file), Some(kind), Some(name)) = (
+        message["executable"].as_str(),
+        message["target"]["kind"][0].as_str(),
+        message["target"]["name"].as_str(),
+    ) else {
+        return Ok(None);
+    };
+    Ok(Some(Program {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        file: PathBuf::from(file),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_messages_with_an_executable_name_a_program() {
+        let line = r#"{"reason":"compiler-artifact","target":{"kind":["example"],"name":"pub_sub"},
+            "executable":"target/debug/examples/pub_sub"}"#;
+        let found = program(line).unwrap().unwrap();
+        assert_eq!(
+            (found.kind.as_str(), found.name.as_str()),
+            ("example", "pub_sub")
+        );
+        assert_eq!(program(r#"{"executable":null}"#).unwrap(), None);
+        assert!(program("no JSON").is_err());
+    }
+}

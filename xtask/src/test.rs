@@ -1,0 +1,121 @@
+//! `cargo xtask test`: everything that can fail, on a machine that has only a Rust toolchain, a C
+//! compiler and Python.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::built::{self, Program};
+use crate::run::{bounded, cargo, watch};
+use crate::steps::Steps;
+use crate::{lint, needs};
+
+/// What the tests' processes find in their environment: short waits, so that waiting out a lease
+/// or a dedup window costs seconds.
+const SETTINGS: &[(&str, &str)] = &[];
+
+/// Longest an example may run.
+const EXAMPLE_LIMIT: Duration = Duration::from_secs(120);
+
+/// How many tests passed and failed.
+#[derive(Clone, Copy, Default, Debug, PartialEq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+}
+
+/// Runs every step, prints seconds a step, and ends with `N passed, N failed`.
+pub(crate) fn run(long: bool) -> Result<()> {
+    let mut steps = Steps::default();
+    let mut count = Count::default();
+    // Tests without what they need would fail one by one and say it worse.
+    if steps.step("what the tests need", needs::packages).is_some() {
+        lint::run_in(&mut steps);
+        steps.step("tests", || tests(long, &mut count));
+        if let Some(programs) = steps.step("build of programs and examples", built::programs) {
+            for example in programs.iter().filter(|program| program.kind == "example") {
+                steps.step(&format!("example {}", example.name), || {
+                    run_example(example)
+                });
+            }
+        }
+    }
+    steps.report();
+    let verdict = steps.verdict();
+    println!("{} passed, {} failed", count.passed, count.failed);
+    verdict
+}
+
+/// Every unit, integration and documentation test of the workspace.
+fn tests(long: bool, count: &mut Count) -> Result<()> {
+    let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    command.envs(SETTINGS.iter().copied());
+    if long {
+        command.env("RINGRIFT_LONG", "1");
+    }
+    let good = watch(&mut command, |line| {
+        if let Some(more) = result_line(line) {
+            count.passed += more.passed;
+            count.failed += more.failed;
+        }
+    })?;
+    if !good && count.failed == 0 {
+        // A build that fails, or a test program that dies, prints no result of its own.
+        count.failed = 1;
+    }
+    ensure!(
+        good,
+        "{} tests failed, or a test program died",
+        count.failed
+    );
+    ensure!(count.passed > 0, "no test ran");
+    Ok(())
+}
+
+/// The counts in the closing line of one test program.
+fn result_line(line: &str) -> Option<Count> {
+    let counts = line.strip_prefix("test result: ")?;
+    let number = |word: &str| {
+        let before = counts.split(word).next()?;
+        before
+            .rsplit([' ', '.', ';'])
+            .find(|part| !part.is_empty())?
+            .parse()
+            .ok()
+    };
+    Some(Count {
+        passed: number(" passed")?,
+        failed: number(" failed")?,
+    })
+}
+
+fn run_example(example: &Program) -> Result<()> {
+    let text = bounded(
+        Command::new(&example.file).envs(SETTINGS.iter().copied()),
+        EXAMPLE_LIMIT,
+    )?;
+    if text.trim().is_empty() {
+        bail!("example {} printed nothing", example.name);
+    }
+    print!("{text}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_come_from_the_closing_line_alone() {
+        let line =
+            "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out";
+        let expected = Count {
+            passed: 12,
+            failed: 3,
+        };
+        assert_eq!(result_line(line), Some(expected));
+        assert_eq!(result_line("running 12 tests"), None);
+        assert_eq!(result_line("test result: broken"), None);
+    }
+}
