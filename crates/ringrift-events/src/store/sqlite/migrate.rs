@@ -16,10 +16,16 @@ pub(crate) struct Migration {
 }
 
 /// Every step, by number.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    number: 1,
-    sql: include_str!("migrations/0001_log.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        number: 1,
+        sql: include_str!("migrations/0001_log.sql"),
+    },
+    Migration {
+        number: 3,
+        sql: include_str!("migrations/0003_registry.sql"),
+    },
+];
 
 /// The schema's version that this program writes.
 #[must_use]

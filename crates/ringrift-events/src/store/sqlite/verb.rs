@@ -1,5 +1,7 @@
 //! A verb is one question to a database thread: plain data in, one transaction, plain data out.
 
+use std::time::Duration;
+
 use rusqlite::Connection;
 
 use crate::clock::Time;
@@ -12,6 +14,15 @@ use crate::store::Error;
 /// Implement it only for such types; `tests/tidy.rs` lists the implementations.
 pub(crate) trait Plain: Send + 'static {}
 
+impl Plain for () {}
+impl Plain for bool {}
+impl Plain for i64 {}
+impl Plain for u64 {}
+impl Plain for String {}
+impl<T: Plain> Plain for Option<T> {}
+impl<T: Plain> Plain for Vec<T> {}
+impl<A: Plain, B: Plain> Plain for (A, B) {}
+
 /// One verb of the store: one file, one transaction.
 pub(crate) trait Verb: Plain {
     /// What it answers.
@@ -20,15 +31,39 @@ pub(crate) trait Verb: Plain {
     /// Runs inside a write transaction (a savepoint of it where several verbs share one commit).
     /// An error rolls back this verb alone.
     fn run(self, tx: &Tx<'_>) -> Result<Self::Answer, Error>;
+
+    /// About how many bytes it holds: what waits in memory is bounded in bytes too.
+    fn bytes(&self) -> usize {
+        0
+    }
+
+    /// Its answer waits for a sync that began after its commit.
+    fn power(&self) -> bool {
+        false
+    }
+
+    /// Other processes have something new to look at once it is committed.
+    fn rings(&self) -> bool {
+        true
+    }
 }
+
+/// How long a question may take when it does not say: long enough for a scan of a few million
+/// rows, short enough that the WAL cannot grow for minutes under it.
+pub(crate) const READ_TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// One question that only reads.
 pub(crate) trait Question: Plain {
     /// What it answers.
     type Answer: Plain + Clone;
 
-    /// Runs inside a read transaction, bounded in time by the caller.
+    /// Runs inside a read transaction, ended after [`Question::time_limit`].
     fn run(self, tx: &Tx<'_>) -> Result<Self::Answer, Error>;
+
+    /// How long it may take: a read transaction that stays open keeps the WAL from shrinking.
+    fn time_limit(&self) -> Duration {
+        READ_TIME_LIMIT
+    }
 }
 
 /// What a verb may use: a connection inside a transaction, the time of that transaction, and who
