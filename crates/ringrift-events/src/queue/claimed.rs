@@ -1,0 +1,309 @@
+//! What this process holds of one claim: what waits, runs and has ended.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::event::{Event, Seq};
+use crate::store::deliveries::{Claim, ClaimToken, Settle, Settlement};
+use crate::store::subscriptions::{Generation, SubscriptionId};
+use crate::verdict::Outcome;
+
+/// The bookkeeping of one open claim: hands out events in log order, gathers what came of them,
+/// and says what can be settled without a gap.
+#[derive(Debug)]
+pub struct Claimed {
+    token: ClaimToken,
+    subscription: SubscriptionId,
+    generation: Generation,
+    unstarted: VecDeque<Arc<Event>>,
+    /// Started events in log order, with whether each has ended.
+    started: VecDeque<(Seq, bool)>,
+    last: Seq,
+    settled_to: Seq,
+    told_to: Seq,
+    results: Vec<Settlement>,
+    done: u64,
+}
+
+impl Claimed {
+    /// Begins the bookkeeping of a fresh claim.
+    #[must_use]
+    pub fn new(claim: Claim) -> Claimed {
+        let first = claim
+            .events
+            .first()
+            .and_then(|event| event.seq)
+            .unwrap_or_default();
+        let last = claim
+            .events
+            .last()
+            .and_then(|event| event.seq)
+            .unwrap_or_default();
+        let before = Seq(first.0 - 1);
+        Claimed {
+            token: claim.token,
+            subscription: claim.subscription,
+            generation: claim.generation,
+            started: VecDeque::with_capacity(claim.events.len()),
+            unstarted: claim.events.into(),
+            last,
+            settled_to: before,
+            told_to: before,
+            results: Vec::new(),
+            done: 0,
+        }
+    }
+
+    /// The proof that this process holds it.
+    #[must_use]
+    pub fn token(&self) -> ClaimToken {
+        self.token
+    }
+
+    /// Whose events they are.
+    #[must_use]
+    pub fn subscription(&self) -> SubscriptionId {
+        self.subscription
+    }
+
+    /// In which generation.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Takes the next event to start, in log order.
+    pub fn start_next(&mut self) -> Option<Arc<Event>> {
+        let event = self.unstarted.pop_front()?;
+        self.started
+            .push_back((event.seq.unwrap_or_default(), false));
+        Some(event)
+    }
+
+    /// The next event to start, left in place.
+    #[must_use]
+    pub fn peek_next(&self) -> Option<&Arc<Event>> {
+        self.unstarted.front()
+    }
+
+    /// Takes out the unstarted events with this key: they must not run before an earlier one that
+    /// failed. The caller gives each up to the store, which keeps their order.
+    pub fn withhold_key(&mut self, key: &str) -> Vec<Seq> {
+        let mut withheld = Vec::new();
+        self.unstarted.retain(|event| {
+            let same = event.key.as_deref() == Some(key);
+            if same {
+                withheld.push(event.seq.unwrap_or_default());
+            }
+            !same
+        });
+        for seq in &withheld {
+            let at = self.started.partition_point(|(started, _)| started < seq);
+            self.started.insert(at, (*seq, true));
+        }
+        withheld
+    }
+
+    /// How many events did not start yet.
+    #[must_use]
+    pub fn unstarted(&self) -> usize {
+        self.unstarted.len()
+    }
+
+    /// The events that run now.
+    pub fn running(&self) -> impl Iterator<Item = Seq> + '_ {
+        self.started
+            .iter()
+            .filter(|(_, ended)| !ended)
+            .map(|(seq, _)| *seq)
+    }
+
+    /// Whether everything of it has ended and has been told.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.told_to == self.last && self.results.is_empty()
+    }
+
+    /// Notes what came of one event. Plain successes without a dedup key need no entry.
+    pub fn end(&mut self, settlement: Settlement) {
+        let seq = settlement.seq;
+        if settlement.outcome == Outcome::Done && settlement.dedup_key.is_none() {
+            self.done += 1;
+        } else {
+            self.results.push(settlement);
+        }
+        self.mark(seq);
+    }
+
+    /// Notes that an event left the claim by itself ([`crate::store::Deliveries::give_up`]).
+    pub fn gave_up(&mut self, seq: Seq) {
+        self.mark(seq);
+    }
+
+    fn mark(&mut self, seq: Seq) {
+        if let Ok(at) = self
+            .started
+            .binary_search_by_key(&seq, |(started, _)| *started)
+        {
+            self.started[at].1 = true;
+        }
+        while let Some((seq, true)) = self.started.front().copied() {
+            self.settled_to = seq;
+            self.started.pop_front();
+        }
+        if self.started.is_empty() && self.unstarted.is_empty() {
+            self.settled_to = self.last;
+        }
+    }
+
+    /// What the store is to be told now; `None` when it knows all there is to tell.
+    pub fn to_settle(&mut self) -> Option<Settle> {
+        if self.settled_to == self.told_to && self.results.is_empty() {
+            return None;
+        }
+        self.told_to = self.settled_to;
+        Some(Settle {
+            token: self.token,
+            settled_to: self.settled_to,
+            results: std::mem::take(&mut self.results),
+            done: std::mem::take(&mut self.done),
+        })
+    }
+
+    /// Lets the unstarted rest go. Answers the place up to which the claim is kept, for
+    /// [`crate::store::Deliveries::hand_back`]; `None` when there is no rest.
+    pub fn drop_rest(&mut self) -> Option<Seq> {
+        let first = self.unstarted.front()?.seq.unwrap_or_default();
+        self.unstarted.clear();
+        let keep_to = Seq(first.0 - 1);
+        self.last = keep_to;
+        if self.started.is_empty() {
+            self.settled_to = keep_to;
+        }
+        Some(keep_to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{ManualClock, Time};
+    use crate::event::{EventId, EventType, Payload, ProcessId, TraceId};
+    use std::time::Duration;
+
+    fn claim(seqs: &[i64]) -> Claimed {
+        let clock = ManualClock::new(Time(1), 7);
+        let events = seqs
+            .iter()
+            .map(|seq| {
+                let id = EventId::new(&clock);
+                Arc::new(Event {
+                    id,
+                    event_type: EventType::from_canonical("training_completed"),
+                    payload: Payload::from_checked("{}"),
+                    source: String::new(),
+                    key: Some(format!("k{}", seq % 2)),
+                    published_at: Time(1),
+                    trace_id: TraceId(id.0),
+                    parent_id: None,
+                    depth: 0,
+                    origin: ProcessId::new(&clock),
+                    stage: None,
+                    seq: Some(Seq(*seq)),
+                })
+            })
+            .collect();
+        Claimed::new(Claim {
+            token: ClaimToken { id: 1, fence: 1 },
+            subscription: SubscriptionId(1),
+            generation: Generation(1),
+            events,
+            taken_over: false,
+        })
+    }
+
+    fn done(seq: i64) -> Settlement {
+        Settlement {
+            seq: Seq(seq),
+            outcome: Outcome::Done,
+            took: Duration::ZERO,
+            retry_at: None,
+            dedup_key: None,
+            held: false,
+        }
+    }
+
+    #[test]
+    fn settles_only_up_to_the_first_gap() {
+        let mut claimed = claim(&[3, 7, 9]);
+        for _ in 0..3 {
+            claimed.start_next();
+        }
+        claimed.end(done(7));
+        assert!(claimed.to_settle().is_none());
+        claimed.end(done(3));
+        let settle = claimed
+            .to_settle()
+            .map(|settle| (settle.settled_to, settle.done));
+        assert_eq!(settle, Some((Seq(7), 2)));
+        claimed.end(done(9));
+        assert_eq!(
+            claimed.to_settle().map(|settle| settle.settled_to),
+            Some(Seq(9))
+        );
+        assert!(claimed.is_closed());
+    }
+
+    #[test]
+    fn a_failure_beyond_the_gap_is_told_at_once() {
+        let mut claimed = claim(&[3, 7]);
+        claimed.start_next();
+        claimed.start_next();
+        let skipped = Outcome::Skipped {
+            reason: "not mine".to_owned(),
+        };
+        claimed.end(Settlement {
+            outcome: skipped,
+            ..done(7)
+        });
+        let settle = claimed.to_settle().expect("something to tell");
+        assert_eq!((settle.settled_to, settle.results.len()), (Seq(2), 1));
+        assert!(!claimed.is_closed());
+    }
+
+    #[test]
+    fn the_unstarted_rest_goes_back_and_the_claim_closes_with_what_ran() {
+        let mut claimed = claim(&[3, 7, 9]);
+        claimed.start_next();
+        assert_eq!(claimed.drop_rest(), Some(Seq(6)));
+        assert_eq!(claimed.drop_rest(), None);
+        claimed.end(done(3));
+        assert_eq!(
+            claimed.to_settle().map(|settle| settle.settled_to),
+            Some(Seq(6))
+        );
+        assert!(claimed.is_closed());
+    }
+
+    #[test]
+    fn a_withheld_key_leaves_no_gap() {
+        let mut claimed = claim(&[1, 2, 3, 4]);
+        claimed.start_next();
+        assert_eq!(claimed.withhold_key("k1"), vec![Seq(3)]);
+        claimed.end(done(1));
+        assert_eq!(
+            claimed.to_settle().map(|settle| settle.settled_to),
+            Some(Seq(1))
+        );
+        claimed.start_next();
+        claimed.end(done(2));
+        assert_eq!(
+            claimed.to_settle().map(|settle| settle.settled_to),
+            Some(Seq(3))
+        );
+        claimed.start_next();
+        claimed.end(done(4));
+        claimed.to_settle();
+        assert!(claimed.is_closed());
+    }
+}
