@@ -72,18 +72,12 @@ impl Claimed {
         self.generation
     }
 
-    /// Takes the next event to start, in log order.
-    pub fn start_next(&mut self) -> Option<Arc<Event>> {
-        let event = self.unstarted.pop_front()?;
-        self.started
-            .push_back((event.seq.unwrap_or_default(), false));
+    /// Takes the next event to start: the first in log order that `may_start`.
+    pub fn start_next(&mut self, may_start: impl Fn(&Event) -> bool) -> Option<Arc<Event>> {
+        let at = self.unstarted.iter().position(|event| may_start(event))?;
+        let event = self.unstarted.remove(at)?;
+        self.mark_started(event.seq.unwrap_or_default(), false);
         Some(event)
-    }
-
-    /// The next event to start, left in place.
-    #[must_use]
-    pub fn peek_next(&self) -> Option<&Arc<Event>> {
-        self.unstarted.front()
     }
 
     /// Takes out the unstarted events with this key: they must not run before an earlier one that
@@ -98,10 +92,14 @@ impl Claimed {
             !same
         });
         for seq in &withheld {
-            let at = self.started.partition_point(|(started, _)| started < seq);
-            self.started.insert(at, (*seq, true));
+            self.mark_started(*seq, true);
         }
         withheld
+    }
+
+    fn mark_started(&mut self, seq: Seq, ended: bool) {
+        let at = self.started.partition_point(|(started, _)| *started < seq);
+        self.started.insert(at, (seq, ended));
     }
 
     /// How many events did not start yet.
@@ -137,7 +135,19 @@ impl Claimed {
 
     /// Notes that an event left the claim by itself ([`crate::store::Deliveries::give_up`]).
     pub fn gave_up(&mut self, seq: Seq) {
+        if let Some(at) = self.unstarted.iter().position(|event| event.seq == Some(seq)) {
+            self.unstarted.remove(at);
+            self.mark_started(seq, true);
+        }
         self.mark(seq);
+    }
+
+    /// Takes back what the store could not be told; it is told again with the rest.
+    pub fn not_told(&mut self, settle: Settle) {
+        self.done += settle.done;
+        let later = std::mem::replace(&mut self.results, settle.results);
+        self.results.extend(later);
+        self.told_to = Seq(self.told_to.0.min(settle.settled_to.0 - 1));
     }
 
     fn mark(&mut self, seq: Seq) {
@@ -147,7 +157,11 @@ impl Claimed {
         {
             self.started[at].1 = true;
         }
+        let first_unstarted = self.unstarted.front().and_then(|event| event.seq);
         while let Some((seq, true)) = self.started.front().copied() {
+            if first_unstarted.is_some_and(|unstarted| unstarted < seq) {
+                break;
+            }
             self.settled_to = seq;
             self.started.pop_front();
         }
@@ -170,14 +184,15 @@ impl Claimed {
         })
     }
 
-    /// Lets the unstarted rest go. Answers the place up to which the claim is kept, for
-    /// [`crate::store::Deliveries::hand_back`]; `None` when there is no rest.
+    /// Lets the rest go after the last event that started. Answers the place up to which the claim
+    /// is kept, for [`crate::store::Deliveries::hand_back`]; `None` when there is no such rest.
     pub fn drop_rest(&mut self) -> Option<Seq> {
-        let first = self.unstarted.front()?.seq.unwrap_or_default();
-        self.unstarted.clear();
-        let keep_to = Seq(first.0 - 1);
+        let last_started = self.started.back().map_or(self.settled_to, |(seq, _)| *seq);
+        let rest = self.unstarted.iter().find(|event| event.seq > Some(last_started))?;
+        let keep_to = Seq(rest.seq.unwrap_or_default().0 - 1);
+        self.unstarted.retain(|event| event.seq <= Some(keep_to));
         self.last = keep_to;
-        if self.started.is_empty() {
+        if self.started.is_empty() && self.unstarted.is_empty() {
             self.settled_to = keep_to;
         }
         Some(keep_to)
@@ -237,7 +252,7 @@ mod tests {
     fn settles_only_up_to_the_first_gap() {
         let mut claimed = claim(&[3, 7, 9]);
         for _ in 0..3 {
-            claimed.start_next();
+            claimed.start_next(|_| true);
         }
         claimed.end(done(7));
         assert!(claimed.to_settle().is_none());
@@ -257,8 +272,8 @@ mod tests {
     #[test]
     fn a_failure_beyond_the_gap_is_told_at_once() {
         let mut claimed = claim(&[3, 7]);
-        claimed.start_next();
-        claimed.start_next();
+        claimed.start_next(|_| true);
+        claimed.start_next(|_| true);
         let skipped = Outcome::Skipped {
             reason: "not mine".to_owned(),
         };
@@ -274,7 +289,7 @@ mod tests {
     #[test]
     fn the_unstarted_rest_goes_back_and_the_claim_closes_with_what_ran() {
         let mut claimed = claim(&[3, 7, 9]);
-        claimed.start_next();
+        claimed.start_next(|_| true);
         assert_eq!(claimed.drop_rest(), Some(Seq(6)));
         assert_eq!(claimed.drop_rest(), None);
         claimed.end(done(3));
@@ -286,22 +301,37 @@ mod tests {
     }
 
     #[test]
+    fn an_event_that_had_to_wait_for_its_key_leaves_no_gap_behind() {
+        let mut claimed = claim(&[1, 2, 3]);
+        claimed.start_next(|_| true);
+        let third = claimed.start_next(|event| event.key.as_deref() != Some("k0"));
+        assert_eq!(third.and_then(|event| event.seq), Some(Seq(3)));
+        claimed.end(done(1));
+        claimed.end(done(3));
+        assert_eq!(claimed.to_settle().map(|settle| settle.settled_to), Some(Seq(1)));
+        assert_eq!(claimed.drop_rest(), None, "nothing lies behind the last that started");
+        claimed.start_next(|_| true);
+        claimed.end(done(2));
+        assert_eq!(claimed.to_settle().map(|settle| settle.settled_to), Some(Seq(3)));
+    }
+
+    #[test]
     fn a_withheld_key_leaves_no_gap() {
         let mut claimed = claim(&[1, 2, 3, 4]);
-        claimed.start_next();
+        claimed.start_next(|_| true);
         assert_eq!(claimed.withhold_key("k1"), vec![Seq(3)]);
         claimed.end(done(1));
         assert_eq!(
             claimed.to_settle().map(|settle| settle.settled_to),
             Some(Seq(1))
         );
-        claimed.start_next();
+        claimed.start_next(|_| true);
         claimed.end(done(2));
         assert_eq!(
             claimed.to_settle().map(|settle| settle.settled_to),
             Some(Seq(3))
         );
-        claimed.start_next();
+        claimed.start_next(|_| true);
         claimed.end(done(4));
         claimed.to_settle();
         assert!(claimed.is_closed());

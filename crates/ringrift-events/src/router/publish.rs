@@ -1,0 +1,337 @@
+//! Publish: the door, the route, the commit, and then the bus.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::in_flight::Room;
+use super::publishing::{Awaited, Publishing, PublishingMany};
+use super::receipt::{Receipt, Route};
+use super::{Error, Router, Shared};
+use crate::catalog::TypeEntry;
+use crate::event::{DEPTH_MAX, Event, EventId, Payload, TraceId};
+use crate::stages::STAGE_FIELD;
+use crate::store::Pending;
+use crate::store::log::{Appended, Draft};
+use crate::{catalog, store, trace};
+
+/// Most events of one [`Router::publish_many`]: one transaction must stay short.
+pub const PUBLISH_MANY_MAX: usize = 10_000;
+
+/// One event to publish. Nothing happens until it is given to [`Router::publish`].
+#[derive(Clone, Debug)]
+pub struct Publish {
+    name: String,
+    payload: Vec<u8>,
+    source: String,
+    key: Option<String>,
+    idempotency_key: Option<String>,
+    id: Option<EventId>,
+    parent: Option<trace::Context>,
+    wait_handlers: Option<Duration>,
+}
+
+impl Publish {
+    /// An event of type `name` (constant or canonical value) that carries `payload`, the text of
+    /// one JSON object.
+    #[must_use]
+    pub fn new(name: impl Into<String>, payload: impl Into<Vec<u8>>) -> Publish {
+        Publish {
+            name: name.into(),
+            payload: payload.into(),
+            source: String::new(),
+            key: None,
+            idempotency_key: None,
+            id: None,
+            parent: None,
+            wait_handlers: None,
+        }
+    }
+
+    /// Says who publishes, in the publisher's words.
+    #[must_use]
+    pub fn source(mut self, source: impl Into<String>) -> Publish {
+        self.source = source.into();
+        self
+    }
+
+    /// Gives the key that orders and groups it.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> Publish {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Gives the idempotency key: within 24 hours the same key publishes nothing new, and the
+    /// receipt names the original.
+    #[must_use]
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Publish {
+        self.idempotency_key = Some(key.into());
+        self
+    }
+
+    /// Gives the event's id, to publish again what an earlier error left unknown.
+    #[must_use]
+    pub fn id(mut self, id: EventId) -> Publish {
+        self.id = Some(id);
+        self
+    }
+
+    /// Gives the trace context; the default is that of the running handler, if any.
+    #[must_use]
+    pub fn context(mut self, context: trace::Context) -> Publish {
+        self.parent = Some(context);
+        self
+    }
+
+    /// Makes the receipt wait for this process's live handlers, their first outcome, at most
+    /// `at_most`. Inside a handler it has no effect: a handler never waits for itself.
+    #[must_use]
+    pub fn wait_handlers(mut self, at_most: Duration) -> Publish {
+        self.wait_handlers = Some(at_most);
+        self
+    }
+}
+
+/// An event that passed the door.
+pub(super) struct Accepted {
+    pub(super) event: Arc<Event>,
+    pub(super) entry: Arc<TypeEntry>,
+    idempotency_key: Option<String>,
+    wait_handlers: Option<Duration>,
+}
+
+impl Router {
+    /// Publishes one event. It takes effect at the call, from any thread, with or without a
+    /// runtime; the answer only waits for the commit, and dropping it loses nothing.
+    ///
+    /// # Errors
+    /// What the door refuses, and [`Error::Backpressure`] when too much is in flight:
+    /// [`Router::publish_blocking`] and [`Router::publish_async`] wait for room instead.
+    pub fn publish(&self, publish: Publish) -> Result<Publishing, Error> {
+        self.publish_many(vec![publish]).map(Publishing)
+    }
+
+    /// Publishes events in one transaction, all or none: at most [`PUBLISH_MANY_MAX`].
+    ///
+    /// # Errors
+    /// As [`Router::publish`]; one refused event refuses all.
+    pub fn publish_many(&self, publishes: Vec<Publish>) -> Result<PublishingMany, Error> {
+        let accepted = self.shared.accept_all(publishes)?;
+        let (count, bytes) = size_of(&accepted);
+        let room = self.shared.in_flight.try_take(count, bytes).inspect_err(|_| {
+            self.shared.counters.publish_failed.fetch_add(1, Ordering::Relaxed);
+        })?;
+        Ok(Shared::send(&self.shared, accepted, room))
+    }
+
+    /// Publishes one event and waits on this thread, for room first and then for the commit.
+    /// Never call it on a thread that runs async handlers.
+    ///
+    /// # Errors
+    /// What the door refuses and what the store says.
+    pub fn publish_blocking(&self, publish: Publish) -> Result<Receipt, Error> {
+        let accepted = self.shared.accept_all(vec![publish])?;
+        let (count, bytes) = size_of(&accepted);
+        let room = self.shared.in_flight.take_blocking(count, bytes);
+        Publishing(Shared::send(&self.shared, accepted, room)).wait()
+    }
+
+    /// Publishes one event, waiting for room first. Safe to drop: before there is room nothing
+    /// happened, afterwards the event is published.
+    ///
+    /// # Errors
+    /// As [`Router::publish_blocking`].
+    pub async fn publish_async(&self, publish: Publish) -> Result<Receipt, Error> {
+        let accepted = self.shared.accept_all(vec![publish])?;
+        let (count, bytes) = size_of(&accepted);
+        let room = self.shared.in_flight.take_async(count, bytes).await;
+        Publishing(Shared::send(&self.shared, accepted, room)).await
+    }
+}
+
+fn size_of(accepted: &[Accepted]) -> (usize, usize) {
+    let bytes = accepted.iter().map(|one| one.event.payload.as_str().len()).sum();
+    (accepted.len(), bytes)
+}
+
+impl Shared {
+    fn accept_all(&self, publishes: Vec<Publish>) -> Result<Vec<Accepted>, Error> {
+        if self.is_stopping() {
+            return Err(Error::Stopped { attempted: "publish" });
+        }
+        if publishes.len() > PUBLISH_MANY_MAX {
+            return Err(Error::Definition {
+                name: "publish_many".to_owned(),
+                problem: format!(
+                    "{} events in one call (at most {PUBLISH_MANY_MAX}); publish them in parts",
+                    publishes.len()
+                ),
+            });
+        }
+        let accepted: Result<Vec<Accepted>, Error> =
+            publishes.into_iter().map(|publish| self.accept(publish)).collect();
+        accepted.inspect_err(|error| {
+            self.counters.publish_failed.fetch_add(1, Ordering::Relaxed);
+            self.log.refused(error);
+        })
+    }
+
+    /// The door: a pure look-up and checks; nothing is stored.
+    fn accept(&self, publish: Publish) -> Result<Accepted, Error> {
+        let entry = self.catalog.resolve(&publish.name)?;
+        let payload = catalog::payload::check(&publish.payload)?;
+        self.catalog.check_required(&entry, &payload)?;
+        let context = publish.parent.or_else(trace::current);
+        let depth = context.as_ref().map_or(0, |context| context.depth);
+        if depth > DEPTH_MAX {
+            let parent = context.and_then(|context| context.parent);
+            return Err(Error::TooDeep {
+                event_type: entry.event_type.to_string(),
+                depth,
+                parent: parent.unwrap_or(EventId(uuid::Uuid::nil())),
+            });
+        }
+        let id = publish.id.unwrap_or_else(|| EventId::new(&*self.clock));
+        let stage = self.stage_of(&payload);
+        let key = self.catalog.key_of(&entry, &payload, publish.key.as_deref());
+        let event = Event {
+            id,
+            event_type: entry.event_type.clone(),
+            key,
+            stage,
+            payload,
+            source: publish.source,
+            published_at: self.clock.now(),
+            trace_id: context.as_ref().map_or(TraceId(id.0), |context| context.trace_id),
+            parent_id: context.and_then(|context| context.parent),
+            depth,
+            origin: self.process,
+            seq: None,
+        };
+        Ok(Accepted {
+            event: Arc::new(event),
+            entry,
+            idempotency_key: publish.idempotency_key,
+            wait_handlers: publish.wait_handlers.filter(|_| !trace::inside_handler()),
+        })
+    }
+
+    /// The stage a payload completes: its field `stage`, if it names one. Payloads without the
+    /// word are not parsed.
+    fn stage_of(&self, payload: &Payload) -> Option<String> {
+        if !payload.as_str().contains("\"stage\"") {
+            return None;
+        }
+        let named = payload.fields().get(STAGE_FIELD)?.as_str()?;
+        self.catalog.stage(named).ok().map(|stage| stage.value.clone())
+    }
+
+    /// Commits what is bridged, then delivers all here; or delivers at once if nothing is.
+    fn send(shared: &Arc<Shared>, accepted: Vec<Accepted>, room: Room) -> PublishingMany {
+        let ids: Vec<EventId> = accepted.iter().map(|one| one.event.id).collect();
+        let bridged: Vec<bool> =
+            accepted.iter().map(|one| shared.catalog.is_bridged(&one.entry)).collect();
+        let awaited = accepted.iter().filter_map(|one| shared.await_handlers(one)).collect();
+        let drafts: Vec<Draft> = accepted
+            .iter()
+            .zip(&bridged)
+            .filter(|(_, bridged)| **bridged)
+            .map(|(one, _)| Draft {
+                event: Arc::clone(&one.event),
+                idempotency_key: one.idempotency_key.clone(),
+            })
+            .collect();
+        let interested = accepted.iter().any(|one| shared.bus.is_wanted(&one.event.event_type));
+        let (answer, routes) = Pending::channel();
+        if drafts.is_empty() {
+            answer.fill(Ok(shared.deliver_published(&accepted, &bridged, &[])));
+            answer.wake();
+            drop(room);
+            return PublishingMany { ids, bridged, appended: None, routes: Some(routes), awaited };
+        }
+        let then = {
+            let shared = Arc::clone(shared);
+            let bridged = bridged.clone();
+            Box::new(move |appended: &Result<Vec<Appended>, store::Error>| {
+                let routed = match appended {
+                    Ok(appended) => Ok(shared.deliver_published(&accepted, &bridged, appended)),
+                    Err(error) => {
+                        shared.publish_failed(&accepted, error);
+                        Err(error.clone())
+                    }
+                };
+                drop(room);
+                answer.fill(routed);
+                answer.wake();
+            })
+        };
+        let appended = shared.queue.append(drafts, Some(then));
+        PublishingMany {
+            ids,
+            bridged,
+            appended: Some(appended),
+            // Nobody here wants it: the commit alone answers, and no second wait is needed.
+            routes: interested.then_some(routes),
+            awaited,
+        }
+    }
+
+    fn await_handlers(&self, accepted: &Accepted) -> Option<Awaited> {
+        let at_most = accepted.wait_handlers?;
+        Some(Awaited { runs: self.waits.begin(accepted.event.id), at_most })
+    }
+
+    /// After the commit: stages, bus, log. Runs in commit order.
+    fn deliver_published(
+        &self,
+        accepted: &[Accepted],
+        bridged: &[bool],
+        appended: &[Appended],
+    ) -> Vec<Vec<Route>> {
+        let mut committed = appended.iter();
+        accepted
+            .iter()
+            .zip(bridged)
+            .map(|(one, bridged)| {
+                let place = if *bridged { committed.next() } else { None };
+                self.deliver_one(one, place)
+            })
+            .collect()
+    }
+
+    fn deliver_one(&self, one: &Accepted, place: Option<&Appended>) -> Vec<Route> {
+        if place.is_some_and(|place| place.duplicate_of.is_some()) {
+            self.waits.finish_routing(one.event.id, &[]);
+            return Vec::new();
+        }
+        self.counters.published.fetch_add(1, Ordering::Relaxed);
+        if place.is_none() {
+            self.counters.published_volatile.fetch_add(1, Ordering::Relaxed);
+            self.unbridged.add(&one.event.event_type);
+        }
+        self.log.emit(&one.event, place.map(|place| place.seq));
+        self.stages.note(&one.event);
+        if !self.bus.is_wanted(&one.event.event_type) {
+            self.waits.finish_routing(one.event.id, &[]);
+            return Vec::new();
+        }
+        let event = match place {
+            None => Arc::clone(&one.event),
+            Some(place) => Arc::new(Event { seq: Some(place.seq), ..Event::clone(&one.event) }),
+        };
+        let routes = self.deliver_local(&event);
+        self.waits.finish_routing(event.id, &routes);
+        routes
+    }
+
+    fn publish_failed(&self, accepted: &[Accepted], error: &store::Error) {
+        self.counters
+            .publish_failed
+            .fetch_add(u64::try_from(accepted.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        for one in accepted {
+            self.waits.finish_routing(one.event.id, &[]);
+            self.log.publish_failed(&one.event, error);
+        }
+    }
+}

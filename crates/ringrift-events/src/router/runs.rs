@@ -1,0 +1,240 @@
+//! One run of a handler, however its event came: policies, accounts, and what follows from it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Shared;
+use super::hosted::{Hosted, Way};
+use crate::clock::Time;
+use crate::event::{Event, EventId};
+use crate::handler::{self, Delivery, Ran, SlotPermit};
+use crate::store::deliveries::{Redelivery, Reserved, Settlement};
+use crate::store::registry::Fact;
+use crate::verdict::{Code, Failure, FailureKind, Outcome};
+
+/// How long an event waits before it asks again whether its dedup key is free.
+const KEY_WAIT: Duration = Duration::from_millis(50);
+
+/// How long a suspect event waits for the other handlers of this process to end, so that a death
+/// while it runs is its own.
+const ALONE_PATIENCE: Duration = Duration::from_millis(250);
+
+/// How long the others wait for a suspect event; what kills its process does so soon, and a long
+/// run must not stop its neighbours.
+const ALONE_FOR: Duration = Duration::from_secs(1);
+
+/// Whether a run may have company.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Company {
+    /// Other handlers of this process run beside it.
+    Welcome,
+    /// The gate is closed for the others already.
+    None,
+}
+
+/// What the dedup step came to.
+enum Dedup {
+    /// The handler has no dedup, or the event lacks a key field.
+    Free,
+    /// The key is reserved for this event.
+    Held(String),
+    /// It ran already.
+    Duplicate(Outcome),
+}
+
+impl Shared {
+    /// Runs one event whose slot is taken, and accounts for it.
+    pub(super) async fn run(
+        &self,
+        hosted: &Hosted,
+        event: &Arc<Event>,
+        attempt: u32,
+        slot: SlotPermit,
+        company: Company,
+    ) -> Ran {
+        let _together = match company {
+            Company::Welcome => Some(self.alone.read().await),
+            Company::None => None,
+        };
+        self.counters.delivered.fetch_add(1, Ordering::Relaxed);
+        let delivery = Delivery { event: Arc::clone(event), subscription: hosted.id, attempt };
+        let ran = hosted.handler.run(delivery, slot).await;
+        self.account(hosted, event, &ran);
+        ran
+    }
+
+    /// Runs one event of a durable subscription: reserves its dedup key in the store, waits for a
+    /// slot, runs, and says what the store is to keep of it.
+    pub(super) async fn run_stored(
+        &self,
+        hosted: &Hosted,
+        event: &Arc<Event>,
+        attempt: u32,
+        company: Company,
+    ) -> Settlement {
+        let dedup_key = match self.reserve(hosted, event).await {
+            Dedup::Free => None,
+            Dedup::Held(key) => Some(key),
+            Dedup::Duplicate(outcome) => {
+                self.counters.deduplicated.fetch_add(1, Ordering::Relaxed);
+                hosted.handler.note_duplicate();
+                return plain(event, outcome, Duration::ZERO);
+            }
+        };
+        let slot = hosted.handler.slot().await;
+        let ran = self.run(hosted, event, attempt, slot, company).await;
+        Settlement { dedup_key, ..self.settlement(hosted, event, attempt, ran) }
+    }
+
+    /// Runs a retry or another redelivery, for its own handler alone, and settles it.
+    pub(super) async fn redeliver(self: Arc<Self>, hosted: Arc<Hosted>, redelivery: Redelivery) {
+        let event = Arc::clone(&redelivery.event);
+        let gate = if redelivery.deaths > 0 { self.close_gate().await } else { None };
+        let company = if gate.is_some() { Company::None } else { Company::Welcome };
+        let attempt = redelivery.attempts + 1;
+        let settlement = match hosted.way {
+            Way::Durable => self.run_stored(&hosted, &event, attempt, company).await,
+            Way::Live { .. } => {
+                let slot = hosted.handler.slot().await;
+                let ran = self.run(&hosted, &event, attempt, slot, company).await;
+                self.settlement(&hosted, &event, attempt, ran)
+            }
+        };
+        if let Some(gate) = gate {
+            gate.abort();
+        }
+        let settled = self.store.settle_due(redelivery.id, redelivery.fence, settlement).await;
+        if let Err(error) = settled {
+            self.log.store_failed("settling a retry", &error);
+        }
+        hosted.tell_news();
+    }
+
+    /// Keeps the other handlers of this process from starting, for a while; `None` when they did
+    /// not end in time.
+    async fn close_gate(&self) -> Option<tokio::task::JoinHandle<()>> {
+        let closing = Arc::clone(&self.alone).write_owned();
+        let gate = tokio::time::timeout(ALONE_PATIENCE, closing).await.ok()?;
+        Some(self.runtime.spawn(async move {
+            // The time-out is the purpose: a long run must not stop its neighbours.
+            drop(tokio::time::timeout(ALONE_FOR, std::future::pending::<()>()).await);
+            drop(gate);
+        }))
+    }
+
+    /// The dedup step of durable subscriptions: their keys live in the store, shared by all hosts.
+    async fn reserve(&self, hosted: &Hosted, event: &Arc<Event>) -> Dedup {
+        let fields = &hosted.definition.dedup;
+        if fields.is_empty() {
+            return Dedup::Free;
+        }
+        let key = match handler::dedup::key(event, fields) {
+            Ok(key) => key,
+            Err(missing) => {
+                self.log.dedup_field_missing(&hosted.name, event, &missing);
+                return Dedup::Free;
+            }
+        };
+        let ttl = hosted.handler.dedup_ttl();
+        loop {
+            let asked = self.store.reserve(hosted.id, vec![(key.clone(), event.id)], ttl).await;
+            match asked.map(|answers| answers.into_iter().next()) {
+                Ok(Some(Reserved::Yes)) => return Dedup::Held(key),
+                Ok(Some(Reserved::AfterWindow { original, ended_at })) => {
+                    self.dedup_expired(hosted, event, original, ended_at);
+                    return Dedup::Held(key);
+                }
+                Ok(Some(Reserved::Duplicate { original, window_ends_at })) => {
+                    return Dedup::Duplicate(Outcome::Duplicate { original, key, window_ends_at });
+                }
+                Ok(Some(Reserved::Wait { .. }) | None) => {}
+                Err(error) => self.log.store_failed("reserving a dedup key", &error),
+            }
+            // The holder may run in another process: ask again in a moment.
+            if tokio::time::timeout(KEY_WAIT, hosted.until_ended()).await.is_ok() {
+                return Dedup::Free;
+            }
+        }
+    }
+
+    /// Keeps the fact that a key ran again after its window: how "TTL too short" is told.
+    fn dedup_expired(&self, hosted: &Hosted, event: &Event, original: EventId, ended_at: Time) {
+        let now = self.clock.now();
+        let fact = Fact {
+            at: now,
+            code: Some(Code::HnDedupExpired),
+            event: Some(event.id),
+            seq: event.seq,
+            seq_to: None,
+            event_type: Some(event.event_type.clone()),
+            subscription: Some(hosted.id),
+            process: Some(self.process),
+            act: None,
+            evidence: serde_json::json!({
+                "original": original,
+                "window_ended_ms_ago": now.since(ended_at).as_millis(),
+            })
+            .to_string(),
+        };
+        self.store.record(vec![fact]).forget();
+    }
+
+    fn settlement(&self, hosted: &Hosted, event: &Event, attempt: u32, ran: Ran) -> Settlement {
+        let retry_at = match &ran.outcome {
+            Outcome::Failed(failure) => self.retry_at(hosted, attempt, failure),
+            Outcome::Done | Outcome::Skipped { .. } | Outcome::Duplicate { .. } => None,
+        };
+        Settlement { retry_at, held: ran.held, ..plain(event, ran.outcome, ran.took) }
+    }
+
+    /// When a failed delivery is next due; `None` when its attempts are used up.
+    pub(super) fn retry_at(&self, hosted: &Hosted, attempt: u32, failure: &Failure) -> Option<Time> {
+        let policy = &hosted.handler.policy().retry;
+        let wait = handler::retry::next(policy, attempt, failure.wish, self.clock.random())?;
+        Some(self.clock.now().after(wait))
+    }
+
+    /// Counters, log and audit of one run.
+    fn account(&self, hosted: &Hosted, event: &Event, ran: &Ran) {
+        let counter = match &ran.outcome {
+            Outcome::Done => &self.counters.done,
+            Outcome::Skipped { .. } => &self.counters.skipped,
+            Outcome::Duplicate { .. } => &self.counters.deduplicated,
+            Outcome::Failed(_) => &self.counters.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.audit.hop(event, &hosted.name, code_of(&ran.outcome));
+        let policy = hosted.handler.policy();
+        match &ran.outcome {
+            Outcome::Failed(failure) if failure.kind == FailureKind::Timeout => {
+                self.log.handler_timeout(&hosted.name, event, policy.time_limit, ran.held);
+            }
+            Outcome::Failed(failure) => self.log.handler_failed(&hosted.name, event, failure),
+            Outcome::Done | Outcome::Skipped { .. } | Outcome::Duplicate { .. } => {}
+        }
+        let notable = ran.took >= policy.slow || matches!(ran.outcome, Outcome::Failed(_));
+        self.log.handler_took(&hosted.name, event, ran.took, notable);
+    }
+}
+
+fn plain(event: &Event, outcome: Outcome, took: Duration) -> Settlement {
+    Settlement {
+        seq: event.seq.unwrap_or_default(),
+        outcome,
+        took,
+        retry_at: None,
+        dedup_key: None,
+        held: false,
+    }
+}
+
+/// The verdict of one run.
+pub(super) fn code_of(outcome: &Outcome) -> Code {
+    match outcome {
+        Outcome::Done => Code::HnOk,
+        Outcome::Skipped { .. } => Code::HnSkipped,
+        Outcome::Duplicate { .. } => Code::HnDuplicate,
+        Outcome::Failed(failure) => failure.kind.code(),
+    }
+}
