@@ -14,6 +14,8 @@ pub mod trace;
 
 pub mod store;
 
+pub mod log;
+
 pub mod bus;
 pub mod dead_letters;
 pub mod handler;

@@ -42,11 +42,14 @@ impl Bound {
         id: EventId,
     ) -> (bool, Vec<LeftOut>) {
         let left_out = self.turn(second);
-        let count = self.counts.entry((kind, event_type.clone())).or_insert(Count {
-            lines: 0,
-            first_left_out: None,
-            last_left_out: None,
-        });
+        let count = self
+            .counts
+            .entry((kind, event_type.clone()))
+            .or_insert(Count {
+                lines: 0,
+                first_left_out: None,
+                last_left_out: None,
+            });
         count.lines += 1;
         if count.lines <= LINES_PER_SECOND_MAX {
             return (true, left_out);
@@ -91,7 +94,10 @@ mod tests {
         let kind = EventType::from_canonical("training_completed");
         let mut bound = Bound::default();
         let ids: Vec<EventId> = (0..250).map(|_| EventId::new(&clock)).collect();
-        let written = ids.iter().filter(|id| bound.admit(1, "emit", &kind, **id).0).count();
+        let written = ids
+            .iter()
+            .filter(|id| bound.admit(1, "emit", &kind, **id).0)
+            .count();
         assert_eq!(written, 100);
         let (admitted, left_out) = bound.admit(2, "emit", &kind, ids[0]);
         assert!(admitted);

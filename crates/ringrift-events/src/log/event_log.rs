@@ -77,7 +77,12 @@ impl EventLog {
     }
 
     fn with(file: Option<LogFile>, level: Level, clock: SharedClock) -> EventLog {
-        let out = Out { file, bound: Bound::default(), broken: false, line: String::new() };
+        let out = Out {
+            file,
+            bound: Bound::default(),
+            broken: false,
+            line: String::new(),
+        };
         EventLog(Arc::new(Inner {
             level: AtomicU8::new(level as u8),
             clock,
@@ -184,7 +189,10 @@ impl EventLog {
             Level::Info | Level::Debug => {}
         }
         line.push('\n');
-        let written = out.file.as_mut().map_or(Ok(()), |file| file.append(line.as_bytes(), second));
+        let written = out
+            .file
+            .as_mut()
+            .map_or(Ok(()), |file| file.append(line.as_bytes(), second));
         if let Err(error) = &written
             && !out.broken
         {

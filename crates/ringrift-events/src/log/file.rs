@@ -29,7 +29,15 @@ impl LogFile {
     /// The log at `path`, opened at the first line; created with `mode`.
     #[must_use]
     pub fn new(path: PathBuf, mode: u32, bytes_max: u64, files_max: u32) -> LogFile {
-        LogFile { path, mode, bytes_max, files_max, open: None, bytes: 0, checked_at: 0 }
+        LogFile {
+            path,
+            mode,
+            bytes_max,
+            files_max,
+            open: None,
+            bytes: 0,
+            checked_at: 0,
+        }
     }
 
     /// Appends one line in one write, so that lines of several processes never mix. `second` is
@@ -45,7 +53,9 @@ impl LogFile {
         if self.bytes >= self.bytes_max {
             self.turn_over()?;
         }
-        let Some(file) = &mut self.open else { return Ok(()) };
+        let Some(file) = &mut self.open else {
+            return Ok(());
+        };
         self.bytes += u64::try_from(line.len()).unwrap_or(0);
         file.write_all(line)
     }
@@ -116,12 +126,23 @@ mod tests {
         }
         let mut names: Vec<String> = std::fs::read_dir(folder.path())
             .expect("list")
-            .map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned())
+            .map(|entry| {
+                entry
+                    .expect("entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
             .collect();
         names.sort();
         assert_eq!(
             names,
-            ["coordination.log", "coordination.log.1", "coordination.log.2", "coordination.log.lock"]
+            [
+                "coordination.log",
+                "coordination.log.1",
+                "coordination.log.2",
+                "coordination.log.lock"
+            ]
         );
     }
 

@@ -135,7 +135,11 @@ impl Claimed {
 
     /// Notes that an event left the claim by itself ([`crate::store::Deliveries::give_up`]).
     pub fn gave_up(&mut self, seq: Seq) {
-        if let Some(at) = self.unstarted.iter().position(|event| event.seq == Some(seq)) {
+        if let Some(at) = self
+            .unstarted
+            .iter()
+            .position(|event| event.seq == Some(seq))
+        {
             self.unstarted.remove(at);
             self.mark_started(seq, true);
         }
@@ -188,7 +192,10 @@ impl Claimed {
     /// is kept, for [`crate::store::Deliveries::hand_back`]; `None` when there is no such rest.
     pub fn drop_rest(&mut self) -> Option<Seq> {
         let last_started = self.started.back().map_or(self.settled_to, |(seq, _)| *seq);
-        let rest = self.unstarted.iter().find(|event| event.seq > Some(last_started))?;
+        let rest = self
+            .unstarted
+            .iter()
+            .find(|event| event.seq > Some(last_started))?;
         let keep_to = Seq(rest.seq.unwrap_or_default().0 - 1);
         self.unstarted.retain(|event| event.seq <= Some(keep_to));
         self.last = keep_to;
@@ -308,11 +315,21 @@ mod tests {
         assert_eq!(third.and_then(|event| event.seq), Some(Seq(3)));
         claimed.end(done(1));
         claimed.end(done(3));
-        assert_eq!(claimed.to_settle().map(|settle| settle.settled_to), Some(Seq(1)));
-        assert_eq!(claimed.drop_rest(), None, "nothing lies behind the last that started");
+        assert_eq!(
+            claimed.to_settle().map(|settle| settle.settled_to),
+            Some(Seq(1))
+        );
+        assert_eq!(
+            claimed.drop_rest(),
+            None,
+            "nothing lies behind the last that started"
+        );
         claimed.start_next(|_| true);
         claimed.end(done(2));
-        assert_eq!(claimed.to_settle().map(|settle| settle.settled_to), Some(Seq(3)));
+        assert_eq!(
+            claimed.to_settle().map(|settle| settle.settled_to),
+            Some(Seq(3))
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ const FLOORS: &[&[&str]] = &[
     &["clock", "coded", "event", "verdict"],
     &["audit", "catalog", "trace"],
     &["store"],
+    &["log"],
     &["bus", "dead_letters", "handler", "queue", "stages"],
     &["router"],
     &["daemons"],
