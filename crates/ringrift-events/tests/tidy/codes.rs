@@ -31,12 +31,10 @@ pub fn of_errors(tree: &Tree) -> BTreeMap<String, String> {
     codes
 }
 
-/// The codes in a file that implements `Coded`: literals like `STORE_BUSY` that are the value of a
-/// match arm or of a whole body.
+/// The codes in a file: literals like `STORE_BUSY` that are given to a field `code`, or, where
+/// `Coded` is implemented, that are the value of a match arm or of a whole body.
 fn in_source(source: &Source) -> Vec<(String, String)> {
-    if source.words("Coded for").next().is_none() {
-        return Vec::new();
-    }
+    let coded = source.words("Coded for").next().is_some();
     let tests = source
         .code
         .find("#[cfg(test)]")
@@ -48,14 +46,15 @@ fn in_source(source: &Source) -> Vec<(String, String)> {
         .filter(|(at, text)| {
             let before = source.code[..at - 1].trim_end();
             let after = source.code[at + text.len() + 1..].trim_start();
-            (before.ends_with("=>") || before.ends_with('{')) && after.starts_with([',', '}'])
+            let value = before.ends_with("=>") || before.ends_with('{');
+            before.ends_with(" code:") || (coded && value && after.starts_with([',', '}']))
         })
         .map(|(at, text)| (text.clone(), source.place(*at)))
         .collect()
 }
 
 fn is_code(text: &str) -> bool {
-    text.contains('_')
+    text.len() > 2
         && text.starts_with(|c: char| c.is_ascii_uppercase())
         && text
             .chars()
@@ -131,6 +130,10 @@ fn first_sentence(page: &str) -> String {
         .map(str::trim)
         .collect();
     let paragraph = paragraph.join(" ");
+    let paragraph = paragraph
+        .strip_prefix("**What it means.** ")
+        .unwrap_or(&paragraph)
+        .to_owned();
     match paragraph.find(". ") {
         Some(end) => paragraph[..=end].to_owned(),
         None => paragraph,
@@ -191,12 +194,12 @@ fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
 fn codes_are_read_from_arms_and_bodies_and_from_nothing_else() {
     let text = "impl Coded for E { fn code(&self) -> &'static str { match self { \
         E::A => \"BAD_TYPE\", E::B => { \"BAD_FILTER\" } } } }\n\
-        fn f() { g(\"NOT_ONE\"); let x = \"NOR_THIS\"; }";
+        fn f() { g(\"NOT_ONE\"); let x = \"NOR_THIS\"; E { code: \"BUG\".into() } }";
     let codes: Vec<String> = in_source(&Source::new("a.rs", text))
         .into_iter()
         .map(|(code, _)| code)
         .collect();
-    assert_eq!(codes, ["BAD_TYPE", "BAD_FILTER"]);
+    assert_eq!(codes, ["BAD_TYPE", "BAD_FILTER", "BUG"]);
     assert!(
         in_source(&Source::new(
             "a.rs",
