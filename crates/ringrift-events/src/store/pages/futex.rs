@@ -19,3 +19,8 @@ pub(super) fn wait(word: &AtomicU32, seen: u32, at_most: Duration) {
 pub(super) fn wake_all(word: &AtomicU32) {
     drop(futex::wake(word, Flags::empty(), i32::MAX as u32));
 }
+
+/// Blocks this thread for about `how_long`, or a little less. Nothing ends it early.
+pub(crate) fn pause(how_long: Duration) {
+    wait(&AtomicU32::new(0), 0, how_long);
+}

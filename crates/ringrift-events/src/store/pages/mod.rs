@@ -21,9 +21,10 @@ mod shared;
 mod side;
 mod turnstile;
 
+pub(crate) use futex::pause;
 pub(crate) use holder::write_lock_holder;
 pub(crate) use kernel::{birth, forked_since};
-pub(crate) use own::OwnPage;
+pub(crate) use own::{OwnPage, PAGE_MAGIC, micros};
 pub(crate) use peer::{Seen, Watch, glance, look};
 pub(crate) use roles::{Roles, elected};
 pub(crate) use shared::SharedPage;

@@ -3,6 +3,8 @@
 mod connection;
 mod fault;
 mod migrate;
+mod presence;
+mod registry;
 mod rows;
 #[cfg(test)]
 pub(crate) mod testing;

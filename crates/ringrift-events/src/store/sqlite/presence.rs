@@ -1,0 +1,291 @@
+//! This handle among the processes of its database: its page, the shared page, the roles it hosts.
+//!
+//! It owns mappings and plain values, no descriptor: any thread may use and drop it. What opens
+//! files says so and runs on a database thread.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::verb::Plain;
+use crate::clock::{Clock, SharedClock, SystemClock, Time};
+use crate::event::{ProcessId, Seq};
+use crate::store::Error;
+use crate::store::pages::{
+    self, OwnPage, PAGE_MAGIC, Roles, Seen, SharedPage, Side, Standing, Turnstile, Watch,
+};
+use crate::store::registry::{Counters, Recent, Running, Slot};
+
+/// Claims of a process go to others when it has not beaten for this long.
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+
+/// A living process is hung when its last beat is older than this.
+pub(crate) const HUNG_AFTER: Duration = Duration::from_secs(10);
+
+/// How often the database is looked at for writers that do not ring. Four processes then cost
+/// less than a thousandth of a core.
+pub(crate) const FOREIGN_POLL: Duration = Duration::from_millis(500);
+
+/// The settings of a presence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PresenceSettings {
+    /// [`LEASE`].
+    pub(crate) lease: Duration,
+    /// [`HUNG_AFTER`].
+    pub(crate) hung_after: Duration,
+    /// [`FOREIGN_POLL`].
+    pub(crate) foreign_poll: Duration,
+}
+
+impl Default for PresenceSettings {
+    fn default() -> PresenceSettings {
+        PresenceSettings {
+            lease: LEASE,
+            hung_after: HUNG_AFTER,
+            foreign_poll: FOREIGN_POLL,
+        }
+    }
+}
+
+/// One handle among the others.
+pub(crate) struct Presence {
+    side: Side,
+    process: ProcessId,
+    clock: SharedClock,
+    settings: PresenceSettings,
+    own: RwLock<Option<OwnPage>>,
+    shared: Option<Arc<SharedPage>>,
+    roles: Roles,
+    /// Raised when the database changed without a ring.
+    foreign: AtomicU32,
+    /// When to look at the database next, in microseconds of the boot clock.
+    look_at_us: AtomicU64,
+}
+
+// Mappings, atomics, paths and a clock: none of them owns a descriptor or a waker.
+impl Plain for Arc<Presence> {}
+
+impl Presence {
+    /// Makes this process's page and opens the shared one. On a database thread, before the
+    /// process's row is written: a row without a page means a dead process.
+    ///
+    /// # Errors
+    /// [`crate::store::ErrorCode::TwoHomes`] when a live process keeps a page here for another
+    /// file; `Newer` when one keeps the shared page in another layout; `Full`; `ReadOnly`.
+    pub(crate) fn open(
+        side: Side,
+        process: ProcessId,
+        clock: SharedClock,
+        settings: PresenceSettings,
+    ) -> Result<Arc<Presence>, Error> {
+        for neighbour in side.pages()? {
+            if let Some((head, true)) = pages::glance(&side, neighbour)?
+                && side.judge(&head, PAGE_MAGIC) == Standing::OtherDatabase
+            {
+                return Err(side.two_homes(&side.page_path(neighbour), head.pid));
+            }
+        }
+        side.unlink_unfinished(clock.now().0 / 1_000_000)?;
+        let shared = SharedPage::open(&side, process)?;
+        let own = OwnPage::create(&side, process, Arc::clone(&clock), settings.lease)?;
+        Ok(Arc::new(Self::of(
+            side,
+            process,
+            clock,
+            settings,
+            Some(own),
+            Some(shared),
+        )))
+    }
+
+    /// A presence that nobody sees, for handles that change nothing. Listens to the doorbell if
+    /// there is one. On a database thread.
+    pub(crate) fn open_unseen(
+        side: Side,
+        process: ProcessId,
+        clock: SharedClock,
+        settings: PresenceSettings,
+    ) -> Arc<Presence> {
+        let shared = SharedPage::open_as_it_is(&side);
+        Arc::new(Self::of(side, process, clock, settings, None, shared))
+    }
+
+    fn of(
+        side: Side,
+        process: ProcessId,
+        clock: SharedClock,
+        settings: PresenceSettings,
+        own: Option<OwnPage>,
+        shared: Option<Arc<SharedPage>>,
+    ) -> Presence {
+        Presence {
+            side,
+            process,
+            clock,
+            settings,
+            own: RwLock::new(own),
+            shared,
+            roles: Roles::default(),
+            foreign: AtomicU32::new(0),
+            look_at_us: AtomicU64::new(0),
+        }
+    }
+
+    /// Where the side files lie.
+    pub(crate) fn side(&self) -> &Side {
+        &self.side
+    }
+
+    /// Who this is.
+    pub(crate) fn process(&self) -> ProcessId {
+        self.process
+    }
+
+    /// The page of all processes; none for a handle that changes nothing where nobody made one.
+    pub(crate) fn shared(&self) -> Option<&Arc<SharedPage>> {
+        self.shared.as_ref()
+    }
+
+    /// The line of writers.
+    pub(crate) fn turnstile(&self) -> Option<Turnstile> {
+        self.shared.clone().map(Turnstile::new)
+    }
+
+    /// The roles this handle hosts.
+    pub(crate) fn roles(&self) -> &Roles {
+        &self.roles
+    }
+
+    /// What a process's page says at this moment; `None` when it has none. On a database thread.
+    pub(crate) fn look(&self, process: ProcessId) -> Result<Option<Seen>, Error> {
+        let watch = Watch {
+            now: self.clock.monotonic(),
+            hung_after: self.settings.hung_after,
+        };
+        pages::look(&self.side, process, watch)
+    }
+
+    /// Writes heartbeat and counters, and extends the lease.
+    pub(crate) fn beat(&self, counters: Counters, polled_to: Seq) {
+        self.with_own(|own| own.beat(counters, polled_to));
+    }
+
+    /// Extends the lease: the store itself was at work for this process.
+    pub(crate) fn touch(&self) {
+        self.with_own(OwnPage::touch);
+    }
+
+    /// Whether this process's lease ran out, so that others may have taken its claims.
+    pub(crate) fn lease_ran_out(&self) -> bool {
+        self.with_own(OwnPage::lease_ran_out).unwrap_or(true)
+    }
+
+    /// See [`OwnPage::started`].
+    pub(crate) fn started(&self, running: &Running) -> Option<Slot> {
+        self.with_own(|own| own.started(running)).flatten()
+    }
+
+    /// See [`OwnPage::step`].
+    pub(crate) fn step(&self, slot: Slot, step: &str) {
+        self.with_own(|own| own.step(slot, step));
+    }
+
+    /// See [`OwnPage::abandoned`].
+    pub(crate) fn abandoned(&self, slot: Slot) {
+        self.with_own(|own| own.abandoned(slot));
+    }
+
+    /// See [`OwnPage::ended`].
+    pub(crate) fn ended(&self, slot: Option<Slot>, recent: &Recent) {
+        self.with_own(|own| own.ended(slot, recent));
+    }
+
+    /// Finds out who holds the write lock that this process has been waiting for since `since`,
+    /// and shows it on the page. On a database thread that has the database open.
+    pub(crate) fn note_blocked(&self, since: Time) -> Option<(u32, String)> {
+        let holder = pages::write_lock_holder(self.side.database())?;
+        self.with_own(|own| own.blocked_by(holder.0, &holder.1, since));
+        Some(holder)
+    }
+
+    /// Rings the doorbell of every process. Memory and a futex.
+    pub(crate) fn ring(&self) {
+        if let Some(shared) = &self.shared {
+            shared.ring();
+        }
+    }
+
+    /// Blocks until something may be new, at most `at_most`; answers what to pass as `seen` next
+    /// time. `changed` asks the database whether it changed since it was asked last; it is asked
+    /// at most every [`PresenceSettings::foreign_poll`], by one thread at a time.
+    pub(crate) fn wait_for_news(
+        &self,
+        seen: u64,
+        at_most: Duration,
+        changed: impl Fn() -> bool,
+    ) -> u64 {
+        let until = SystemClock.monotonic().saturating_add(at_most);
+        loop {
+            let now = SystemClock.monotonic();
+            let left = until.saturating_sub(now);
+            let news = self.news();
+            if news != seen || left.is_zero() {
+                return news;
+            }
+            let rings = (seen & 0xFFFF_FFFF) as u32;
+            let slice = left.min(self.settings.foreign_poll);
+            match &self.shared {
+                Some(shared) => {
+                    shared.listen(rings, slice);
+                }
+                None => pages::pause(slice),
+            }
+            if self.news() == seen && self.is_time_to_look() && changed() {
+                self.foreign.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+
+    fn news(&self) -> u64 {
+        let rings = self.shared.as_ref().map_or(0, |shared| shared.rings());
+        u64::from(self.foreign.load(Ordering::SeqCst)) << 32 | u64::from(rings)
+    }
+
+    fn is_time_to_look(&self) -> bool {
+        let now = pages::micros(SystemClock.monotonic());
+        let due = self.look_at_us.load(Ordering::SeqCst);
+        // A slice that ended a little early must not cost another one.
+        let next = now + pages::micros(self.settings.foreign_poll) * 3 / 4;
+        now >= due
+            && self
+                .look_at_us
+                .compare_exchange(due, next, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok()
+    }
+
+    /// Gives the roles and the page back. Call it once the leaving is committed. May be called
+    /// twice; everything afterwards does nothing.
+    pub(crate) fn close(&self) {
+        self.roles.resign_all();
+        let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(page) = own.take() {
+            page.left();
+        }
+    }
+
+    fn with_own<T>(&self, act: impl FnOnce(&OwnPage) -> T) -> Option<T> {
+        let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
+        own.as_ref().map(act)
+    }
+}
+
+impl std::fmt::Debug for Presence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Presence({} beside {:?})",
+            self.process,
+            self.side.database()
+        )
+    }
+}

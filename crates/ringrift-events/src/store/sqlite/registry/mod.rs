@@ -1,0 +1,19 @@
+//! The registry's verbs: processes, daemons, commands, types, facts. One verb, one transaction.
+
+mod commands;
+mod daemons;
+mod facts;
+mod join;
+mod news;
+mod processes;
+mod roles;
+mod types;
+
+pub(crate) use commands::{AnswerCommand, HasCommands, SendCommand, ShowCommand, TakeCommands};
+pub(crate) use daemons::{Daemons, ReportDaemons};
+pub(crate) use facts::{Facts, Record, keep_fact};
+pub(crate) use join::{Join, Leave, keep_end, row_of};
+pub(crate) use news::{DataVersion, Versions};
+pub(crate) use processes::{Processes, liveness_of};
+pub(crate) use roles::{Elect, Elected, Resign};
+pub(crate) use types::{CountUnbridged, DeclareTypes, DeclaredTypes, KeepCatalog};
