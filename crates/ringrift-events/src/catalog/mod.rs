@@ -5,8 +5,25 @@
 //! ones. It deliberately keeps no subscriptions, no counters and nothing that changes while events
 //! flow, and it reads no file: `config` parses `[[types]]`, the store keeps what users declared.
 
+pub mod alert;
+pub mod declare;
 pub mod error;
 pub mod filter;
+mod known;
+mod nearest;
 pub mod payload;
+pub mod pipeline;
+mod required;
+mod shipped;
+pub mod stages;
+#[cfg(test)]
+mod tests;
+pub mod types;
 
-pub use error::Error;
+pub use alert::AlertRule;
+pub use error::{Difference, Error};
+pub use known::Catalog;
+pub use pipeline::Pipeline;
+pub use required::key_of;
+pub use stages::StageEntry;
+pub use types::{DeclaredIn, RequiredPolicy, TypeDeclaration, TypeEntry};

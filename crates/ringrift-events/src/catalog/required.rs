@@ -1,0 +1,76 @@
+//! Required fields and keys: what a payload must carry, and what orders its event.
+
+use serde_json::Value;
+
+use super::{Catalog, Error, RequiredPolicy, TypeEntry};
+use crate::event::Payload;
+
+impl Catalog {
+    /// The required fields of a type that this payload lacks, in the order of the declaration; a
+    /// null field is lacking. Whatever the policy.
+    #[must_use]
+    pub fn check_required(entry: &TypeEntry, payload: &Payload) -> Vec<String> {
+        let lacks = |field: &&String| field_of(payload, field).is_none_or(Value::is_null);
+        entry.required.iter().filter(lacks).cloned().collect()
+    }
+
+    /// Applies the type's policy: the fields to warn about, or the refusal. Reads the payload only
+    /// if the type requires anything.
+    ///
+    /// # Errors
+    /// [`Error::FieldsMissing`] if a field is missing and the policy is reject.
+    pub fn enforce_required(entry: &TypeEntry, payload: &Payload) -> Result<Vec<String>, Error> {
+        match entry.required_policy {
+            RequiredPolicy::Off => Ok(Vec::new()),
+            RequiredPolicy::Warn => Ok(Catalog::check_required(entry, payload)),
+            RequiredPolicy::Reject => {
+                let missing = Catalog::check_required(entry, payload);
+                if missing.is_empty() {
+                    return Ok(missing);
+                }
+                Err(Error::FieldsMissing {
+                    event_type: entry.event_type.clone(),
+                    missing,
+                })
+            }
+        }
+    }
+}
+
+/// An event's key: the one its publisher gave, else the type's key field (text or a number), else
+/// none. An empty key is none.
+///
+/// ```
+/// use ringrift_events::catalog::{Catalog, key_of, payload};
+/// let catalog = Catalog::ringrift();
+/// let payload = payload::check(br#"{"config_key":"hex8_2p"}"#)?;
+/// let entry = catalog.resolve("MODEL_PROMOTED")?;
+/// assert_eq!(key_of(&entry, &payload, None).as_deref(), Some("hex8_2p"));
+/// assert_eq!(key_of(&entry, &payload, Some("mine")).as_deref(), Some("mine"));
+/// # Ok::<(), ringrift_events::catalog::Error>(())
+/// ```
+#[must_use]
+pub fn key_of(entry: &TypeEntry, payload: &Payload, given: Option<&str>) -> Option<String> {
+    if let Some(given) = given {
+        return (!given.is_empty()).then(|| given.to_owned());
+    }
+    match field_of(payload, entry.key_field.as_ref()?)? {
+        Value::String(text) => (!text.is_empty()).then(|| text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// The field of this name, or, if the name has dots and no field has it whole, the field inside.
+fn field_of<'p>(payload: &'p Payload, name: &str) -> Option<&'p Value> {
+    let fields = payload.fields();
+    if let Some(value) = fields.get(name) {
+        return Some(value);
+    }
+    let mut names = name.split('.');
+    let mut value = fields.get(names.next()?)?;
+    for name in names {
+        value = value.get(name)?;
+    }
+    Some(value)
+}
