@@ -16,6 +16,7 @@ pub(crate) fn run_in(steps: &mut Steps) {
             "--workspace",
             "--all-targets",
             "--locked",
+            "--keep-going",
             "--",
             "--deny",
             "warnings",

@@ -4,12 +4,15 @@
 //! fail. Nothing here skips: what cannot be checked is a failure that says what to do.
 
 mod built;
+mod demo;
 mod deny;
 mod lint;
 mod needs;
 mod run;
 mod steps;
 mod test;
+
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -33,16 +36,26 @@ enum Verb {
     Lint,
 }
 
-fn main() -> Result<()> {
-    let root = run::workspace_root()?;
-    std::env::set_current_dir(&root)?;
-    match Arguments::parse().verb {
-        Verb::Test { long } => test::run(long),
+fn main() -> ExitCode {
+    match call(&Arguments::parse().verb) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether everything was well; what was not has been printed.
+fn call(verb: &Verb) -> Result<bool> {
+    std::env::set_current_dir(run::workspace_root()?)?;
+    match verb {
+        Verb::Test { long } => Ok(test::run(*long)),
         Verb::Lint => {
             let mut steps = steps::Steps::default();
             lint::run_in(&mut steps);
-            steps.report();
-            steps.verdict()
+            Ok(steps.report())
         }
     }
 }

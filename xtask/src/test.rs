@@ -9,7 +9,7 @@ use anyhow::{Result, bail, ensure};
 use crate::built::{self, Program};
 use crate::run::{bounded, cargo, watch};
 use crate::steps::Steps;
-use crate::{lint, needs};
+use crate::{demo, lint, needs};
 
 /// What the tests' processes find in their environment: short waits, so that waiting out a lease
 /// or a dedup window costs seconds.
@@ -26,7 +26,7 @@ struct Count {
 }
 
 /// Runs every step, prints seconds a step, and ends with `N passed, N failed`.
-pub(crate) fn run(long: bool) -> Result<()> {
+pub(crate) fn run(long: bool) -> bool {
     let mut steps = Steps::default();
     let mut count = Count::default();
     // Tests without what they need would fail one by one and say it worse.
@@ -39,12 +39,12 @@ pub(crate) fn run(long: bool) -> Result<()> {
                     run_example(example)
                 });
             }
+            steps.step("demo", || demo::run(&programs, SETTINGS));
         }
     }
-    steps.report();
-    let verdict = steps.verdict();
+    let good = steps.report();
     println!("{} passed, {} failed", count.passed, count.failed);
-    verdict
+    good
 }
 
 /// Every unit, integration and documentation test of the workspace.

@@ -1,0 +1,66 @@
+//! The demo as a smoke test: the whole system, end to end, must lose nothing.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::built::Program;
+use crate::run::bounded;
+
+/// Longest the demo may run; it takes about 20 s by itself.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Runs `ringrift demo --json` and checks what it says of itself.
+pub(crate) fn run(programs: &[Program], settings: &[(&str, &str)]) -> Result<()> {
+    let command = programs
+        .iter()
+        .find(|program| program.kind == "bin" && program.name == "ringrift")
+        .context("the build gave no command `ringrift`")?;
+    let text = bounded(
+        Command::new(&command.file)
+            .args(["demo", "--json"])
+            .envs(settings.iter().copied()),
+        LIMIT,
+    )?;
+    check(&text)?;
+    print!("{text}");
+    Ok(())
+}
+
+/// The closing answer must be good and say that nothing was lost.
+fn check(text: &str) -> Result<()> {
+    let last = text.trim_end().lines().next_back().unwrap_or("");
+    let answer: Value = serde_json::from_str(text)
+        .or_else(|_| serde_json::from_str(last))
+        .with_context(|| format!("the demo's answer is not JSON: {text:?}"))?;
+    ensure!(
+        answer["ok"] == Value::Bool(true),
+        "the demo failed: {answer}"
+    );
+    match answer["data"]["lost"].as_u64() {
+        Some(0) => Ok(()),
+        Some(lost) => bail!("the demo lost {lost} events: {answer}"),
+        None => bail!("the demo does not say what was lost: {answer}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_demo_that_says_it_lost_nothing_passes() {
+        check(r#"{"ok":true,"data":{"lost":0}}"#).unwrap();
+        check("{\"line\":1}\n{\"ok\":true,\"data\":{\"lost\":0}}\n").unwrap();
+        for bad in [
+            "",
+            r#"{"ok":true,"data":{"lost":1}}"#,
+            r#"{"ok":true,"data":{}}"#,
+            r#"{"ok":false,"error":{}}"#,
+        ] {
+            assert!(check(bad).is_err(), "{bad} passed");
+        }
+    }
+}
