@@ -8,6 +8,9 @@ const EMPTY: &[&str] = &[
     "imp",
 ];
 
+/// Names that others chose, each with who did.
+const BORROWED: &[(&str, &str)] = &[("DataVersion", "SQLite's `PRAGMA data_version`")];
+
 /// What introduces the name of an item.
 const KEYWORDS: &[&str] = &[
     "fn",
@@ -28,6 +31,9 @@ pub fn check_names(source: &Source) -> Vec<String> {
     for keyword in KEYWORDS {
         for at in source.words(keyword) {
             let name = identifier(&source.code[at + keyword.len()..]);
+            if BORROWED.iter().any(|(borrowed, _)| *borrowed == name) {
+                continue;
+            }
             if let Some(word) = parts(name)
                 .into_iter()
                 .find(|word| EMPTY.contains(&word.as_str()))
