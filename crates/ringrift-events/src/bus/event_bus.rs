@@ -6,12 +6,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::mailbox::Mailbox;
 use super::marks::Reach;
-use crate::event::{Event, EventType, Payload, ProcessId, Seq};
+use crate::catalog::filter::Filter;
+use crate::event::{Event, EventType, ProcessId, Seq};
 use crate::store::log::TypeSet;
 use crate::verdict::Code;
-
-/// Decides by the payload alone, without running user code.
-pub type Matches = Arc<dyn Fn(&Payload) -> bool + Send + Sync>;
 
 /// A number that names one live subscription on one bus. It is there before the store has named
 /// the subscription, since joining comes first.
@@ -55,7 +53,7 @@ struct Index {
 struct Member {
     id: Joined,
     types: TypeSet,
-    matches: Option<Matches>,
+    filter: Option<Filter>,
     mailbox: Arc<Mailbox>,
 }
 
@@ -82,14 +80,14 @@ impl EventBus {
     }
 
     /// Adds a subscription; its mailbox gets every matching event from now on.
-    pub fn join(&self, types: TypeSet, matches: Option<Matches>, mailbox: Arc<Mailbox>) -> Joined {
+    pub fn join(&self, types: TypeSet, filter: Option<Filter>, mailbox: Arc<Mailbox>) -> Joined {
         self.change(|index| {
             index.last += 1;
             let id = Joined(index.last);
             index.members.push(Arc::new(Member {
                 id,
                 types,
-                matches,
+                filter,
                 mailbox,
             }));
             id
@@ -237,9 +235,9 @@ impl Index {
 
 impl Member {
     fn takes(&self, event: &Event) -> bool {
-        self.matches
+        self.filter
             .as_ref()
-            .is_none_or(|matches| matches(&event.payload))
+            .is_none_or(|filter| filter.evaluate(&event.payload))
     }
 }
 

@@ -14,6 +14,6 @@ mod event_bus;
 mod mailbox;
 mod marks;
 
-pub use event_bus::{Delivered, EventBus, Joined, Matches};
+pub use event_bus::{Delivered, EventBus, Joined};
 pub use mailbox::{MAILBOX_CAPACITY, Mailbox, Offered};
 pub use marks::Lag;

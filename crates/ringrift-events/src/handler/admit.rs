@@ -1,0 +1,150 @@
+//! The policies that may make a delivery wait: dedup, rate, concurrency, in this order.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+
+use super::dedup::{self, MissingField, RanBefore, Reservation, Reserved};
+use super::named::Handler;
+use crate::event::Event;
+use crate::verdict::Outcome;
+
+/// What the policies decided about a delivery.
+#[derive(Debug)]
+pub enum Admission {
+    /// It may run.
+    Run(Ticket),
+    /// Its key is known: [`Outcome::Duplicate`], already counted.
+    Duplicate(Outcome),
+}
+
+/// The right to one run: a slot of the handler and one of the process, and the dedup key, if any.
+///
+/// Dropped unused it gives all of them back.
+#[derive(Debug)]
+pub struct Ticket {
+    /// The key is released before the slots: who gets a slot next finds the key's outcome.
+    pub(super) reservation: Option<Reservation>,
+    pub(super) ran_before: Option<RanBefore>,
+    pub(super) missing_field: Option<MissingField>,
+    _slot: OwnedSemaphorePermit,
+    _in_flight: OwnedSemaphorePermit,
+}
+
+struct Keyed {
+    reservation: Option<Reservation>,
+    ran_before: Option<RanBefore>,
+    missing_field: Option<MissingField>,
+}
+
+impl Handler {
+    /// Takes a delivery through dedup (keys in memory), rate and concurrency, waiting as they say.
+    ///
+    /// For live subscriptions, and for durable ones without dedup; a durable one with dedup
+    /// reserves its key in the store and then takes its [`Handler::turn`]. Safe to drop: what was
+    /// reserved is given back, but a place under the rate limit is spent.
+    pub async fn admit(&self, event: &Event) -> Admission {
+        let keyed = match self.reserve(event).await {
+            Ok(keyed) => keyed,
+            Err(duplicate) => {
+                self.counts.deduplicated.fetch_add(1, Ordering::Relaxed);
+                return Admission::Duplicate(duplicate);
+            }
+        };
+        let mut ticket = self.turn().await;
+        ticket.reservation = keyed.reservation;
+        ticket.ran_before = keyed.ran_before;
+        ticket.missing_field = keyed.missing_field;
+        Admission::Run(ticket)
+    }
+
+    /// Waits for the rate limit and for a slot. Safe to drop, as [`Handler::admit`].
+    pub async fn turn(&self) -> Ticket {
+        if let Some(pace) = &self.pace {
+            wait(pace.wait(self.host.clock.monotonic())).await;
+        }
+        // The handler's own slot first: a handler at its limit must not hold the process's.
+        let slot = slot_of(&self.slots).await;
+        let in_flight = slot_of(&self.host.in_flight).await;
+        Ticket {
+            reservation: None,
+            ran_before: None,
+            missing_field: None,
+            _slot: slot,
+            _in_flight: in_flight,
+        }
+    }
+
+    /// The right to one run, if rate and slots allow it at this moment.
+    #[must_use]
+    pub fn turn_now(&self) -> Option<Ticket> {
+        if self.pace.is_some() {
+            return None;
+        }
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        let in_flight = Arc::clone(&self.host.in_flight).try_acquire_owned().ok()?;
+        Some(Ticket {
+            reservation: None,
+            ran_before: None,
+            missing_field: None,
+            _slot: slot,
+            _in_flight: in_flight,
+        })
+    }
+
+    async fn reserve(&self, event: &Event) -> Result<Keyed, Outcome> {
+        let mut keyed = Keyed {
+            reservation: None,
+            ran_before: None,
+            missing_field: None,
+        };
+        let (Some(policy), Some(keys)) = (&self.policy.dedup, &self.keys) else {
+            return Ok(keyed);
+        };
+        let key = match dedup::key(event, &policy.fields) {
+            Ok(key) => key,
+            Err(missing) => {
+                keyed.missing_field = Some(missing);
+                return Ok(keyed);
+            }
+        };
+        loop {
+            match keys.reserve(key.clone(), event.id) {
+                Reserved::Yes(reservation, ran_before) => {
+                    keyed.reservation = Some(reservation);
+                    keyed.ran_before = ran_before;
+                    return Ok(keyed);
+                }
+                Reserved::Duplicate {
+                    original,
+                    window_ends_at,
+                } => {
+                    return Err(Outcome::Duplicate {
+                        original,
+                        key,
+                        window_ends_at,
+                    });
+                }
+                Reserved::Wait(waiting) => waiting.ended().await,
+            }
+        }
+    }
+}
+
+async fn slot_of(semaphore: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    match Arc::clone(semaphore).acquire_owned().await {
+        Ok(permit) => permit,
+        // Nobody closes these semaphores; if somebody did, nothing may start any more.
+        Err(AcquireError { .. }) => pending().await,
+    }
+}
+
+async fn wait(time: Duration) {
+    if !time.is_zero() {
+        // A time-out of something that never comes is a pause that can be dropped.
+        drop(tokio::time::timeout(time, pending::<()>()).await);
+    }
+}

@@ -1,0 +1,194 @@
+//! What the user's function answers, and how it becomes an outcome.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use crate::verdict::{ERROR_BYTES_MAX, Failure, FailureKind, Outcome, RetryWish};
+
+/// The answer of a handler's function. `?` works on any error.
+pub type Reply = Result<(), NotDone>;
+
+/// Why an event was not handled.
+#[derive(Debug)]
+pub enum NotDone {
+    /// It does not concern this handler; nothing is tried again.
+    Skip(String),
+    /// It is to be tried again after this long. Counts as a failed attempt.
+    Retry {
+        /// How long to wait at least.
+        after: Duration,
+        /// Why, for the dead letter.
+        reason: String,
+    },
+    /// It can never succeed: the letter is dead at once.
+    Dead(String),
+    /// It failed; the retry policy decides.
+    Failed(Box<dyn Error + Send + Sync>),
+}
+
+impl NotDone {
+    /// A failure from anything that can be an error: a text, an `anyhow::Error`.
+    pub fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> NotDone {
+        NotDone::Failed(error.into())
+    }
+
+    /// "It does not concern me", with the reason that operators will read.
+    pub fn skip(reason: impl Into<String>) -> NotDone {
+        NotDone::Skip(reason.into())
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for NotDone {
+    fn from(error: E) -> NotDone {
+        NotDone::Failed(Box::new(error))
+    }
+}
+
+/// What a reply comes to. May run the user's `Display`: guard it like the function itself.
+pub(super) fn outcome(reply: Reply, took: Duration, step: Option<String>) -> Outcome {
+    let failed = |kind, message: String, wish| {
+        Outcome::Failed(Failure {
+            kind,
+            message: bounded(message),
+            took,
+            step,
+            wish,
+        })
+    };
+    match reply {
+        Ok(()) => Outcome::Done,
+        Err(NotDone::Skip(reason)) => Outcome::Skipped {
+            reason: bounded(reason),
+        },
+        Err(NotDone::Retry { after, reason }) => {
+            failed(FailureKind::Error, reason, RetryWish::After(after))
+        }
+        Err(NotDone::Dead(reason)) => failed(FailureKind::Error, reason, RetryWish::Never),
+        Err(NotDone::Failed(error)) => failed(
+            kind_of(error.as_ref()),
+            with_causes(error.as_ref()),
+            RetryWish::Policy,
+        ),
+    }
+}
+
+/// Cuts a text at [`ERROR_BYTES_MAX`], on a character's border.
+pub(super) fn bounded(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(ERROR_BYTES_MAX));
+    text
+}
+
+/// Most causes that are looked at: a chain that leads back to itself must end.
+const CAUSES_MAX: usize = 32;
+
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    for _ in 0..CAUSES_MAX {
+        let Some(cause) = next.filter(|_| text.len() < ERROR_BYTES_MAX) else {
+            break;
+        };
+        let cause_text = cause.to_string();
+        // Many errors repeat their cause in their own text.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+fn kind_of(error: &(dyn Error + 'static)) -> FailureKind {
+    let mut next = Some(error);
+    for _ in 0..CAUSES_MAX {
+        let Some(error) = next else { break };
+        let errno = if let Some(error) = error.downcast_ref::<io::Error>() {
+            error.raw_os_error()
+        } else {
+            error
+                .downcast_ref::<rustix::io::Errno>()
+                .map(|errno| errno.raw_os_error())
+        };
+        if errno.is_some_and(is_resource) {
+            return FailureKind::Resource;
+        }
+        // A wrapping `io::Error` names the cause of what it wraps as its own, skipping the thing
+        // itself, which may be the one with the number.
+        next = match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    FailureKind::Error
+}
+
+fn is_resource(errno: i32) -> bool {
+    use rustix::io::Errno;
+    [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::NOSPC,
+        Errno::DQUOT,
+        Errno::AGAIN,
+    ]
+    .iter()
+    .any(|known| known.raw_os_error() == errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot export")]
+    struct Wrapped(#[source] io::Error);
+
+    fn failure(reply: Reply) -> Failure {
+        match outcome(reply, Duration::from_secs(1), None) {
+            Outcome::Failed(failure) => failure,
+            other => panic!("expected a failure, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_question_mark_keeps_the_error_with_its_causes() {
+        fn run() -> Reply {
+            Err(Wrapped(io::Error::other("the roof is on fire")))?;
+            Ok(())
+        }
+        let failure = failure(run());
+        assert_eq!(failure.message, "cannot export: the roof is on fire");
+        assert_eq!(failure.kind, FailureKind::Error);
+    }
+
+    #[test]
+    fn a_refused_resource_is_known_by_its_number_however_deep_it_lies() {
+        for errno in [24, 23, 12, 28] {
+            let inner = io::Error::from_raw_os_error(errno);
+            let middle = io::Error::other(Wrapped(io::Error::other(inner)));
+            let failure = failure(Err(NotDone::from(Wrapped(middle))));
+            assert_eq!(failure.kind, FailureKind::Resource, "errno {errno}");
+        }
+        let refused = io::Error::from_raw_os_error(13);
+        assert_eq!(failure(Err(refused.into())).kind, FailureKind::Error);
+    }
+
+    #[test]
+    fn a_text_that_says_no_space_left_is_no_resource_failure() {
+        let error = NotDone::failed("No space left on device (os error 28)");
+        assert_eq!(failure(Err(error)).kind, FailureKind::Error);
+    }
+
+    #[test]
+    fn an_error_text_is_cut_at_its_bound_on_a_characters_border() {
+        let failure = failure(Err(NotDone::Dead("ü".repeat(ERROR_BYTES_MAX))));
+        assert_eq!(failure.message.len(), ERROR_BYTES_MAX);
+        assert_eq!(failure.wish, RetryWish::Never);
+    }
+}

@@ -1,0 +1,366 @@
+//! One run: the call under its time limit, and what came of it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{self, Poll};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::admit::Ticket;
+use super::context::Context;
+use super::dedup::{MissingField, RanBefore};
+use super::function::{AsyncFunction, Call, PlainFunction};
+use super::guard::Guarded;
+use super::named::Handler;
+use super::policy::TIME_LIMIT_SETTING;
+use super::reply::{self, Reply};
+use super::{panics, run_blocking};
+use crate::event::Event;
+use crate::store::registry::{Recent, Running};
+use crate::store::subscriptions::SubscriptionId;
+use crate::trace;
+use crate::verdict::{Code, Failure, FailureKind, Outcome, RetryWish};
+
+/// One event for one handler.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The event.
+    pub event: Arc<Event>,
+    /// The subscription, as the store names it.
+    pub subscription: SubscriptionId,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Ran {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// How long it took; at a time-out, the time until it was given up.
+    pub took: Duration,
+    /// It took longer than the policy's `slow`.
+    pub slow: bool,
+    /// The step it was in last, as `kind:name`.
+    pub step: Option<String>,
+    /// A blocking run that was given up and whose thread still runs: how it ends. Its retry must
+    /// not be due before that.
+    pub late: Option<LateEnd>,
+    /// The same dedup key ran before, but its window had ended.
+    pub ran_before: Option<RanBefore>,
+    /// The dedup key could not be made: the event counted as no duplicate.
+    pub missing_field: Option<MissingField>,
+}
+
+/// How a given-up run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Late {
+    /// What it came to after all.
+    pub outcome: Outcome,
+    /// How long it took in all.
+    pub took: Duration,
+}
+
+/// The end of a given-up run, when it comes: its thread cannot be stopped. Safe to drop.
+#[derive(Debug)]
+pub struct LateEnd(pub(super) oneshot::Receiver<Late>);
+
+impl Future for LateEnd {
+    /// `None` if the thread never got to run, or ended without a word.
+    type Output = Option<Late>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Option<Late>> {
+        Pin::new(&mut self.0).poll(context).map(Result::ok)
+    }
+}
+
+impl Handler {
+    /// Calls the function for one delivery and answers what came of it.
+    ///
+    /// A panic or an error is an outcome; at the time limit an async function is dropped, a
+    /// blocking one given up. Must be polled on the host's runtime. Dropping it drops an async run
+    /// and gives up a blocking one, whose thread keeps its slot until it ends.
+    pub async fn run(self: &Arc<Self>, delivery: Delivery, mut ticket: Ticket) -> Ran {
+        let ran_before = ticket.ran_before.take();
+        let missing_field = ticket.missing_field.take();
+        let mut ran = match &self.function.0 {
+            Call::Asynchronous(function) => self.run_async(function, delivery, ticket).await,
+            Call::Blocking(function) => {
+                run_blocking::run(self, Arc::clone(function), delivery, ticket).await
+            }
+            Call::Immediate(function) => self.run_here(function, delivery, ticket),
+        };
+        ran.ran_before = ran_before;
+        ran.missing_field = missing_field;
+        ran
+    }
+
+    /// The same for an immediate function, without a future around it; `None` for other kinds,
+    /// whose ticket is then given back.
+    pub fn run_now(self: &Arc<Self>, delivery: Delivery, mut ticket: Ticket) -> Option<Ran> {
+        let Call::Immediate(function) = &self.function.0 else {
+            return None;
+        };
+        let ran_before = ticket.ran_before.take();
+        let missing_field = ticket.missing_field.take();
+        let mut ran = self.run_here(function, delivery, ticket);
+        ran.ran_before = ran_before;
+        ran.missing_field = missing_field;
+        Some(ran)
+    }
+
+    fn run_here(
+        self: &Arc<Self>,
+        function: &PlainFunction,
+        delivery: Delivery,
+        ticket: Ticket,
+    ) -> Ran {
+        let mut open = OpenRun::begin(self, delivery, Some(ticket));
+        let begun = &open.begun;
+        let stay = self.host.watch.enter(&self.name, &begun.delivery.event);
+        let outcome = begun.call(function);
+        drop(stay);
+        open.end(outcome)
+    }
+
+    async fn run_async(
+        self: &Arc<Self>,
+        function: &AsyncFunction,
+        delivery: Delivery,
+        ticket: Ticket,
+    ) -> Ran {
+        let mut open = OpenRun::begin(self, delivery, Some(ticket));
+        let begun = &open.begun;
+        let event = Arc::clone(&begun.delivery.event);
+        let (function, context) = (Arc::clone(function), begun.context.clone());
+        let call = trace::Context::of(&event).scope(async move { function(context).await });
+        let mut run = Guarded::new(
+            Box::pin(call),
+            Arc::clone(&self.host.watch),
+            Arc::clone(&self.name),
+            event,
+        );
+        let ended = tokio::time::timeout(self.policy.time_limit, &mut run).await;
+        drop(run);
+        let outcome = match ended {
+            Ok(Ok(reply)) => begun.outcome(reply),
+            Ok(Err(panic)) => begun.failed(FailureKind::Panic, panic),
+            Err(_) => begun.timed_out("it was cancelled"),
+        };
+        open.end(outcome)
+    }
+}
+
+/// A run that has begun. Cheap to clone: a blocking run is known to two threads.
+#[derive(Clone)]
+pub(super) struct Begun {
+    pub(super) handler: Arc<Handler>,
+    pub(super) delivery: Delivery,
+    pub(super) context: Context,
+    at: Duration,
+}
+
+impl Begun {
+    fn new(handler: &Arc<Handler>, delivery: Delivery) -> Begun {
+        let host = &handler.host;
+        let since = host.clock.now();
+        handler.counts.begun(&delivery.event, since);
+        let slot = host.observer.started(Running {
+            subscription: delivery.subscription,
+            event: delivery.event.id,
+            seq: delivery.event.seq,
+            since,
+            step: None,
+            abandoned: false,
+        });
+        let context = Context::new(
+            Arc::clone(&delivery.event),
+            Arc::clone(&handler.name),
+            delivery.attempt,
+            Arc::clone(&host.observer),
+            slot,
+        );
+        Begun {
+            handler: Arc::clone(handler),
+            delivery,
+            context,
+            at: host.clock.monotonic(),
+        }
+    }
+
+    /// Calls a plain function, guarded and within the event's trace.
+    pub(super) fn call(&self, function: &PlainFunction) -> Outcome {
+        let event = &self.delivery.event;
+        let called =
+            panics::guarded(|| trace::Context::of(event).enter(|| function(&self.context)));
+        match called {
+            Ok(reply) => self.outcome(reply),
+            Err(panic) => self.failed(FailureKind::Panic, panic),
+        }
+    }
+
+    /// What a reply comes to; the user's `Display` may panic as well.
+    fn outcome(&self, reply: Reply) -> Outcome {
+        let (took, step) = (self.took(), self.context.current_step());
+        panics::guarded(|| reply::outcome(reply, took, step))
+            .unwrap_or_else(|panic| self.failed(FailureKind::Panic, panic))
+    }
+
+    pub(super) fn failed(&self, kind: FailureKind, message: String) -> Outcome {
+        Outcome::Failed(Failure {
+            kind,
+            message,
+            took: self.took(),
+            step: self.context.current_step(),
+            wish: RetryWish::Policy,
+        })
+    }
+
+    /// A time-out, whose message names the limit, the step and the setting.
+    pub(super) fn timed_out(&self, fate: &str) -> Outcome {
+        let limit = self.handler.policy.time_limit.as_secs_f64();
+        let step = self.context.current_step();
+        let step = step.map_or(String::new(), |step| format!(" in step {step}"));
+        let message = format!(
+            "exceeded its time limit of {limit} s{step}; {fate}; if it needs longer, raise \
+             {TIME_LIMIT_SETTING}"
+        );
+        self.failed(FailureKind::Timeout, message)
+    }
+
+    pub(super) fn took(&self) -> Duration {
+        let now = self.handler.host.clock.monotonic();
+        now.saturating_sub(self.at)
+    }
+
+    pub(super) fn remember(&self, outcome: &Outcome, late: bool) {
+        if let Outcome::Failed(failure) = outcome {
+            let Delivery { event, attempt, .. } = &self.delivery;
+            let at = self.handler.host.clock.now();
+            let counts = &self.handler.counts;
+            counts.remember(event, *attempt, failure, at, late);
+        }
+    }
+
+    /// Tells the observer that the run has really ended.
+    pub(super) fn tell(&self, code: Code, took: Duration) {
+        let recent = Recent {
+            subscription: self.delivery.subscription,
+            event: self.delivery.event.id,
+            code,
+            took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            at: self.handler.host.clock.now(),
+        };
+        let observer = &self.handler.host.observer;
+        observer.ended(self.context.slot(), recent);
+    }
+}
+
+/// The books of a run: they are closed however it ends, also when it is dropped half-way.
+pub(super) struct OpenRun {
+    pub(super) begun: Begun,
+    /// `None` when a thread of its own has it.
+    ticket: Option<Ticket>,
+    closed: bool,
+}
+
+impl OpenRun {
+    pub(super) fn begin(
+        handler: &Arc<Handler>,
+        delivery: Delivery,
+        ticket: Option<Ticket>,
+    ) -> OpenRun {
+        OpenRun {
+            begun: Begun::new(handler, delivery),
+            ticket,
+            closed: false,
+        }
+    }
+
+    /// The run has ended: counted, told, its key settled, its slot free.
+    pub(super) fn end(&mut self, outcome: Outcome) -> Ran {
+        let took = self.close(&outcome);
+        self.begun.tell(code_of(&outcome), took);
+        if let Some(ticket) = self.ticket.take() {
+            ticket.settle(&outcome);
+        }
+        self.ran(outcome, took, None)
+    }
+
+    /// The run is given up at its limit; its thread goes on, and tells when it has ended.
+    pub(super) fn give_up(&mut self, outcome: Outcome, late: LateEnd) -> Ran {
+        let took = self.close(&outcome);
+        self.ran(outcome, took, Some(late))
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    fn close(&mut self, outcome: &Outcome) -> Duration {
+        self.closed = true;
+        let took = self.begun.took();
+        let handler = &self.begun.handler;
+        handler
+            .counts
+            .ended(outcome, took, handler.host.clock.now());
+        self.begun.remember(outcome, false);
+        took
+    }
+
+    fn ran(&self, outcome: Outcome, took: Duration, late: Option<LateEnd>) -> Ran {
+        Ran {
+            outcome,
+            took,
+            slow: took > self.begun.handler.policy.slow,
+            step: self.begun.context.current_step(),
+            late,
+            ran_before: None,
+            missing_field: None,
+        }
+    }
+}
+
+impl Drop for OpenRun {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.begun
+                .handler
+                .counts
+                .running
+                .fetch_sub(1, Ordering::Relaxed);
+            // The key and the slots go with the ticket.
+            if self.ticket.is_some() {
+                self.begun.tell(Code::HnAbandoned, self.begun.took());
+            }
+        }
+    }
+}
+
+impl Ticket {
+    /// Settles the dedup key by the outcome, then gives the slots back.
+    pub(super) fn settle(mut self, outcome: &Outcome) {
+        if let Some(reservation) = self.reservation.take()
+            && matches!(outcome, Outcome::Done)
+        {
+            reservation.confirm();
+        }
+    }
+}
+
+/// The verdict that a run's outcome is shown with.
+pub(super) fn code_of(outcome: &Outcome) -> Code {
+    match outcome {
+        Outcome::Done => Code::HnOk,
+        Outcome::Skipped { .. } => Code::HnSkipped,
+        Outcome::Duplicate { .. } => Code::HnDuplicate,
+        Outcome::Failed(failure) => failure.kind.code(),
+    }
+}
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;
