@@ -228,3 +228,39 @@ pub(crate) fn posix_lock_holder(number: RawFd, offset: i64) -> io::Result<Option
     }
     Ok(u32::try_from(question.l_pid).ok().filter(|pid| *pid > 0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forked_child_sees_no_mapping_and_its_parent_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::options()
+            .create_new(true)
+            .read(true)
+            .write(true)
+            .open(folder.path().join("role"))
+            .unwrap();
+        file.set_len(4096).unwrap();
+        let mapping = Mapping::of(&file, 4096, true).unwrap();
+        let before = birth();
+        assert!(mapping.cells::<super::super::layout::RoleCells>().is_some());
+        // SAFETY: the child touches atomics only and leaves with `_exit`.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let unseen = mapping.cells::<super::super::layout::RoleCells>().is_none();
+            drop(mapping);
+            let other = birth() != before && forked_since(before);
+            // SAFETY: ends the child without running anything else.
+            unsafe { libc::_exit(if unseen && other { 0 } else { 1 }) };
+        }
+        assert!(child > 0, "fork failed");
+        let mut status = 0;
+        // SAFETY: waits for the child made above; `status` is ours.
+        let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+        assert_eq!((waited, status), (child, 0));
+        assert!(mapping.cells::<super::super::layout::RoleCells>().is_some());
+        assert!(!forked_since(before));
+    }
+}

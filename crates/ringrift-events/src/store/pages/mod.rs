@@ -21,6 +21,11 @@ mod shared;
 mod side;
 mod turnstile;
 
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+use layout::{RING, SLOTS};
+
 pub(crate) use futex::pause;
 pub(crate) use holder::write_lock_holder;
 pub(crate) use kernel::{birth, forked_since};

@@ -27,8 +27,8 @@ use crate::store::registry::{Counters, Liveness, Recent, Running};
 use crate::store::subscriptions::SubscriptionId;
 use crate::verdict::Code;
 
-/// How often a page is read again while what it says is being written.
-const READINGS_MAX: usize = 8;
+/// How often a part of a page is read again while it is being written.
+const READINGS_MAX: usize = 32;
 
 /// By which clock, and how strictly, to judge whether a process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,8 @@ pub(crate) struct Seen {
     pub(crate) lease_ran_out: bool,
     /// Its last beat by the wall clock.
     pub(crate) beat_at: Time,
-    /// Its counters.
+    /// Its counters: each is whole, and together they are of one beat unless beats come faster
+    /// than they can be read.
     pub(crate) counters: Counters,
     /// Up to where its poller has read.
     pub(crate) polled_to: Seq,
@@ -102,7 +103,7 @@ pub(crate) fn look(side: &Side, process: ProcessId, watch: Watch) -> Result<Opti
         return Ok(Some(seen));
     }
     let stable = if locked {
-        Stable::of_living(&file, first).map_err(|e| trouble(&e))?
+        Stable::of_living(&file, &first).map_err(|e| trouble(&e))?
     } else {
         // Nobody writes any more, unless it ended between the question and the reading: read
         // once more, and what is torn now is torn for ever.
@@ -130,7 +131,7 @@ pub(crate) fn glance(side: &Side, process: ProcessId) -> Result<Option<(Head, bo
 /// The head of a side file.
 pub(crate) fn head_of(file: &File) -> io::Result<Head> {
     let mut bytes = vec![0; size_of::<HeadCells>()];
-    read_up_to(file, &mut bytes)?;
+    read_up_to(file, 0, &mut bytes)?;
     Ok(Reading(bytes).head())
 }
 
@@ -140,8 +141,22 @@ struct Reading(Vec<u8>);
 impl Reading {
     fn of(file: &File) -> io::Result<Reading> {
         let mut bytes = vec![0; size_of::<PageCells>()];
-        read_up_to(file, &mut bytes)?;
+        read_up_to(file, 0, &mut bytes)?;
         Ok(Reading(bytes))
+    }
+
+    /// Reads one part until it stood still; `false` when it never did.
+    fn read_again(&mut self, file: &File, (at, len): Part) -> io::Result<bool> {
+        let mut version = [[0u8; 8]; 2];
+        for _ in 0..READINGS_MAX {
+            read_up_to(file, at, &mut version[0])?;
+            read_up_to(file, at, &mut self.0[at..at + len])?;
+            read_up_to(file, at, &mut version[1])?;
+            if version[0] == version[1] && u64::from_ne_bytes(version[0]) % 2 == 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn word(&self, at: usize) -> u64 {
@@ -220,30 +235,19 @@ struct Stable {
 }
 
 impl Stable {
-    fn of_living(file: &File, first: Reading) -> io::Result<Stable> {
-        let mut before = first;
-        let mut middle = Reading::of(file)?;
+    fn of_living(file: &File, first: &Reading) -> io::Result<Stable> {
+        let mut bytes = Reading::of(file)?;
         let after = Reading::of(file)?;
-        let mut torn = differing(&before, &after, parts());
-        let mut last = after;
-        for _ in 0..READINGS_MAX {
-            if torn.is_empty() {
-                break;
+        let mut torn = Vec::new();
+        for part in differing(first, &after) {
+            // Read alone, a part takes a microsecond and not a page's twenty.
+            if !bytes.read_again(file, part)? {
+                torn.push(part.0);
             }
-            // Only what was being written is taken from later readings.
-            before = last;
-            let again = Reading::of(file)?;
-            last = Reading::of(file)?;
-            let still = differing(&before, &last, torn.iter().copied());
-            for part in torn.iter().filter(|part| !still.contains(part)) {
-                let range = part.0..part.0 + part.1;
-                middle.0[range.clone()].copy_from_slice(&again.0[range]);
-            }
-            torn = still;
         }
         Ok(Stable {
-            bytes: middle,
-            torn: torn.into_iter().map(|part| part.0).collect(),
+            bytes,
+            torn,
             dead: false,
         })
     }
@@ -361,18 +365,18 @@ impl Stable {
 }
 
 /// The parts whose version, the first word of each, was odd or changed between two readings.
-fn differing(before: &Reading, after: &Reading, parts: impl Iterator<Item = Part>) -> Vec<Part> {
+fn differing(before: &Reading, after: &Reading) -> Vec<Part> {
     let torn = |part: &Part| {
         let version = before.word(part.0);
         version % 2 == 1 || version != after.word(part.0)
     };
-    parts.filter(torn).collect()
+    parts().filter(torn).collect()
 }
 
-fn read_up_to(file: &File, bytes: &mut [u8]) -> io::Result<()> {
+fn read_up_to(file: &File, from: usize, bytes: &mut [u8]) -> io::Result<()> {
     let mut done = 0;
     while done < bytes.len() {
-        match file.read_at(&mut bytes[done..], done as u64)? {
+        match file.read_at(&mut bytes[done..], (from + done) as u64)? {
             0 => return Ok(()),
             more => done += more,
         }

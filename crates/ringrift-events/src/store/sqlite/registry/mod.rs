@@ -13,7 +13,7 @@ pub(crate) use commands::{AnswerCommand, HasCommands, SendCommand, ShowCommand, 
 pub(crate) use daemons::{Daemons, ReportDaemons};
 pub(crate) use facts::{Facts, Record, keep_fact};
 pub(crate) use join::{Join, Leave, keep_end, row_of};
-pub(crate) use news::{DataVersion, Versions};
+pub(crate) use news::{ChangeMark, Versions};
 pub(crate) use processes::{Processes, liveness_of};
 pub(crate) use roles::{Elect, Elected, Resign};
 pub(crate) use types::{CountUnbridged, DeclareTypes, DeclaredTypes, KeepCatalog};

@@ -8,11 +8,11 @@ use crate::store::sqlite::verb::{Plain, Question, Tx};
 
 /// Asks a connection for its `PRAGMA data_version`: it changes when another connection commits.
 /// Answers which connection was asked, because versions of two connections cannot be compared.
-pub(crate) struct DataVersion;
+pub(crate) struct ChangeMark;
 
-impl Plain for DataVersion {}
+impl Plain for ChangeMark {}
 
-impl Question for DataVersion {
+impl Question for ChangeMark {
     type Answer = (u64, i64);
 
     fn run(self, tx: &Tx<'_>) -> Result<(u64, i64), Error> {

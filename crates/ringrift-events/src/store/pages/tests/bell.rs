@@ -1,0 +1,129 @@
+//! The doorbell and the turnstile between processes.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::{Actor, Home};
+use crate::clock::{Clock, SystemClock};
+use crate::event::{ProcessId, Seq};
+use crate::store::pages::{SharedPage, Turnstile};
+
+fn shared(home: &Home) -> std::sync::Arc<SharedPage> {
+    SharedPage::open(&home.side(), ProcessId::new(&SystemClock)).unwrap()
+}
+
+#[test]
+fn a_ring_wakes_another_process_long_before_any_poll() {
+    let home = Home::new();
+    let mut actor = Actor::start("listens", &home.database());
+    actor.hear("ready");
+    let shared = shared(&home);
+    let mut took = Vec::new();
+    for _ in 0..50 {
+        let began = SystemClock.monotonic();
+        shared.ring();
+        let heard: u32 = actor.hear("heard").parse().unwrap();
+        took.push(SystemClock.monotonic().saturating_sub(began));
+        assert_eq!(heard, shared.rings());
+    }
+    took.sort();
+    // Microseconds when idle; other tests share the processors.
+    assert!(
+        took[25] < Duration::from_millis(50),
+        "median {:?}",
+        took[25]
+    );
+}
+
+#[test]
+fn a_listener_that_missed_rings_returns_at_once() {
+    let home = Home::new();
+    let shared = shared(&home);
+    let seen = shared.rings();
+    shared.ring();
+    let began = SystemClock.monotonic();
+    assert_ne!(shared.listen(seen, Duration::from_secs(10)), seen);
+    assert!(SystemClock.monotonic().saturating_sub(began) < Duration::from_secs(5));
+}
+
+#[test]
+fn four_writers_take_turns_fairly_and_never_two_at_once() {
+    let home = Home::new();
+    let mut actors: Vec<Actor> = (0..4)
+        .map(|_| Actor::start("takes turns", &home.database()))
+        .collect();
+    for actor in &mut actors {
+        actor.hear("ready");
+    }
+    for actor in &mut actors {
+        actor.tell("go");
+    }
+    let mut all = Vec::new();
+    for actor in &mut actors {
+        let words = actor.hear("turns");
+        let numbers: Vec<u64> = words.split(' ').map(|n| n.parse().unwrap()).collect();
+        assert_eq!(numbers[0], numbers[1], "a turn was given up");
+        assert!(numbers[2] < 1_000, "waited {} ms", numbers[2]);
+        all.push(numbers[0]);
+    }
+    let (least, most) = (all.iter().min().unwrap(), all.iter().max().unwrap());
+    assert!(least * 4 >= *most, "turns {all:?}");
+}
+
+#[test]
+fn a_dead_holder_of_the_turn_is_passed_over() {
+    let home = Home::new();
+    let mut actor = Actor::start("keeps the turn", &home.database());
+    assert_eq!(actor.hear("ready"), "true");
+    let turnstile = Turnstile::new(shared(&home));
+    actor.kill();
+    drop(actor);
+    let began = SystemClock.monotonic();
+    assert!(turnstile.enter(Duration::from_secs(10)).in_turn());
+    let took = SystemClock.monotonic().saturating_sub(began);
+    assert!(took < Duration::from_secs(1), "waited {took:?}");
+}
+
+#[test]
+fn a_stopped_holder_of_the_turn_costs_one_writer_its_wait_and_the_others_nothing() {
+    let home = Home::new();
+    let mut actor = Actor::start("keeps the turn", &home.database());
+    assert_eq!(actor.hear("ready"), "true");
+    actor.signal(Signal::STOP);
+    let turnstile = Turnstile::new(shared(&home));
+    let wait = Duration::from_millis(300);
+    let began = SystemClock.monotonic();
+    assert!(!turnstile.enter(wait).in_turn());
+    assert!(SystemClock.monotonic().saturating_sub(began) >= wait);
+    let began = SystemClock.monotonic();
+    for _ in 0..1_000 {
+        assert!(turnstile.enter(wait).in_turn());
+    }
+    assert!(SystemClock.monotonic().saturating_sub(began) < wait);
+    // The stopped one comes back and gives up a turn that went on long ago.
+    actor.signal(Signal::CONT);
+    actor.tell("go");
+    actor.child.wait().unwrap();
+    assert!(turnstile.enter(wait).in_turn());
+}
+
+#[test]
+fn what_is_synced_is_known_per_incarnation_and_never_goes_back() {
+    let home = Home::new();
+    let shared = shared(&home);
+    assert_eq!(shared.synced_to(5), None);
+    shared.note_synced(5, Seq(10));
+    shared.note_synced(5, Seq(7));
+    assert_eq!(shared.synced_to(5), Some(Seq(10)));
+    assert_eq!(shared.synced_to(6), None);
+    shared.note_synced(6, Seq(2));
+    assert_eq!(shared.synced_to(6), Some(Seq(2)));
+    assert_eq!(shared.synced_to(5), None);
+    shared.poison();
+    assert!(
+        super::super::SharedPage::open(&home.side(), ProcessId::new(&SystemClock))
+            .unwrap()
+            .is_poisoned()
+    );
+}
