@@ -1,12 +1,46 @@
 //! The SQLite store: one file per home, shared by every process of it.
+//!
+//! Every SQLite call runs on database threads that own a private descriptor table ([`keeper`]): a
+//! second copy of SQLite in this process (Python's own) drops the locks of its own table when it
+//! closes the file, never ours. The reverse is deadly: a descriptor number means something else
+//! there. So a request is plain data ([`verb::Plain`]), its answer is filled through memory, and
+//! the [`courier`], a thread of the ordinary table, wakes async callers, runs follow-ups and
+//! writes the log.
+//!
+//! One writer a process, group commit ([`writer`]); a few readers ([`reader`]); checkpoints off the
+//! publishing path ([`housekeeper`]); power durability by one sync for many commits ([`syncer`]).
 
 mod connection;
 mod fault;
+pub mod fs_probe;
+mod identity;
 mod migrate;
+mod open;
+
+mod checkpoint;
+mod courier;
+mod handle;
+mod housekeeper;
+mod inbox;
+mod keeper;
+mod line;
+mod neighbours;
 mod presence;
+mod private_table;
+mod reader;
+mod request;
+mod syncer;
+mod threads;
+mod writer;
+
+mod log;
 mod registry;
 mod rows;
-#[cfg(test)]
-pub(crate) mod testing;
 mod verb;
 mod verbs;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use handle::SqliteStore;
+pub use open::{BUSY_TIMEOUT, OpenOptions, READERS, database_of};

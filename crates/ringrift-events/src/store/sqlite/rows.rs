@@ -13,7 +13,9 @@ use crate::store::log::Logged;
 /// look-up in `processes`; one that is gone reads as the nil id.
 pub(crate) const EVENT_COLUMNS: &str = "e.seq, e.id, e.event_type, e.payload, e.source, e.key, \
      e.published_at, e.created_at, e.trace_id, e.parent_id, e.depth, \
-     (SELECT p.uuid FROM processes AS p WHERE p.id = e.origin), e.stage, e.deleted_at";
+     (SELECT p.uuid FROM processes AS p WHERE p.id = e.origin), e.stage, \
+     (SELECT d.at FROM deleted_events AS x JOIN deletions AS d ON d.id = x.deletion \
+      WHERE x.seq = e.seq)";
 
 /// How many columns [`EVENT_COLUMNS`] has: a query's own columns come after.
 pub(crate) const EVENT_COLUMN_COUNT: usize = 14;

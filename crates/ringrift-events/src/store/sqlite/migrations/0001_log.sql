@@ -33,8 +33,7 @@ CREATE TABLE events (
     parent_id    BLOB,
     depth        INTEGER NOT NULL,
     origin       INTEGER NOT NULL,
-    stage        TEXT,
-    deleted_at   TEXT
+    stage        TEXT
 );
 
 -- The public queries, retention and `--since` select by it. Grows at its end: about 15 % of an
@@ -43,9 +42,6 @@ CREATE INDEX events_created_at ON events (created_at);
 
 -- What an event led to. Partial: events that no handler published pay nothing.
 CREATE INDEX events_parent ON events (parent_id) WHERE parent_id IS NOT NULL;
-
--- Deleted rows are few and go after a week; those who restore or sweep them must not scan the log.
-CREATE INDEX events_deleted ON events (deleted_at) WHERE deleted_at IS NOT NULL;
 
 -- No index on `event_type` or `key`: each would add a random page to every insert. Those who ask
 -- for them read the log backwards, a page at a time, within a time limit.

@@ -1,0 +1,405 @@
+//! One process's handle on the store: asks the database threads, answers with [`Pending`].
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::connection::{Use, connect};
+use super::housekeeper::Housekeeper;
+use super::identity::FileId;
+use super::keeper::{Keeper, check_not_forked, keeper};
+use super::line::{Line, Notice};
+use super::neighbours::Neighbours;
+use super::open::{OpenOptions, Opened, open};
+use super::presence::Presence;
+use super::reader::Reader;
+use super::request::{Reading, Request, Writing};
+use super::syncer::Syncer;
+use super::verb::{Question, Verb};
+use super::writer::Writer;
+use super::{courier, fault};
+use crate::event::ProcessId;
+use crate::store::pending::Answer;
+use crate::store::{Error, ErrorCode, Pending};
+
+/// How long a close waits for what was asked before it.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// The file is opened by one store of the process at a time: a file that was just made is closed
+/// before SQLite takes locks on it.
+static OPENING: Mutex<()> = Mutex::new(());
+
+/// A handle on the SQLite store of one home.
+pub struct SqliteStore {
+    pub(super) line: Arc<Line>,
+    pub(super) options: OpenOptions,
+    pub(super) home: PathBuf,
+    pub(super) database: PathBuf,
+    pub(super) presence: Arc<Presence>,
+    notes: Vec<String>,
+    pid: u32,
+    courier: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the thread that opened the file tells of it.
+struct Facts {
+    home: PathBuf,
+    database: PathBuf,
+    reading: Use,
+    presence: Arc<Presence>,
+    notes: Vec<String>,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("database", &self.database)
+            .field("process", &self.options.process.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// Opens the store of `options.home`, and starts its threads.
+    ///
+    /// Blocks until it is open, at most the busy limit while another process migrates it.
+    ///
+    /// # Errors
+    /// Each refusal has its code: see [`ErrorCode`].
+    pub fn open(options: OpenOptions) -> Result<Arc<SqliteStore>, Error> {
+        let keeper = keeper()?;
+        let line = Arc::new(Line::new());
+        let courier = courier::start(Arc::clone(&line))?;
+        let started = start(keeper, &line, &options);
+        let facts = match started {
+            Ok(facts) => facts,
+            Err(error) => {
+                end(&line, &Mutex::new(Some(courier)));
+                return Err(error);
+            }
+        };
+        let mut notes = facts.notes;
+        if let Some(why) = keeper.refused() {
+            notes.push(format!(
+                "no private descriptor table ({why}): a second copy of SQLite that opens this file \
+                 in this process, such as Python's sqlite3, can lose commits"
+            ));
+        }
+        for note in &notes {
+            line.say(Notice::Warn(note.clone()));
+        }
+        Ok(Arc::new(SqliteStore {
+            line,
+            home: facts.home,
+            database: facts.database,
+            options,
+            presence: facts.presence,
+            notes,
+            pid: keeper.pid(),
+            courier: Mutex::new(Some(courier)),
+        }))
+    }
+
+    /// The database file, without symbolic links.
+    #[must_use]
+    pub fn database(&self) -> &Path {
+        &self.database
+    }
+
+    /// The home's folder, without symbolic links.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// What is unusual about this store, in words.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Whether the handle cannot write.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.options.read_only
+    }
+
+    /// This handle's process.
+    pub(super) fn process_id(&self) -> ProcessId {
+        self.options.process.id
+    }
+
+    /// Asks the writer.
+    pub(super) fn write<V: Verb>(&self, verb: V) -> Pending<V::Answer> {
+        let (answer, pending) = Pending::channel();
+        self.submit_write(verb, answer);
+        pending
+    }
+
+    /// Asks the writer; `then` runs on the courier, in commit order, before async callers wake.
+    pub(super) fn write_then<V: Verb>(
+        &self,
+        verb: V,
+        then: impl FnOnce(&Result<V::Answer, Error>) + Send + 'static,
+    ) -> Pending<V::Answer> {
+        let (answer, pending) = Pending::channel_then(then);
+        self.submit_write(verb, answer);
+        pending
+    }
+
+    /// Asks a reader.
+    pub(super) fn read<Q: Question>(&self, question: Q) -> Pending<Q::Answer> {
+        let (answer, pending) = Pending::channel();
+        let admitted = self.admit(0);
+        match admitted {
+            Err(error) => now(&answer, error),
+            Ok(()) => self.push(Box::new(Reading::new(question, answer)), false),
+        }
+        pending
+    }
+
+    /// What every call looks at first.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        check_not_forked(self.pid)?;
+        self.line.refusal().map_or(Ok(()), Err)
+    }
+
+    fn admit(&self, bytes: usize) -> Result<(), Error> {
+        self.check()?;
+        self.line.admit(bytes)
+    }
+
+    fn submit_write<V: Verb>(&self, verb: V, answer: Answer<V::Answer>) {
+        let allowed = if self.options.read_only {
+            Err(Error::new(
+                ErrorCode::ReadOnly,
+                format!("{} is open read-only", self.database.display()),
+            ))
+        } else {
+            self.admit(verb.bytes())
+        };
+        match allowed {
+            Err(error) => now(&answer, error),
+            Ok(()) => self.push(Box::new(Writing::new(verb, answer)), true),
+        }
+    }
+
+    fn push(&self, request: Box<dyn Request>, write: bool) {
+        let inbox = if write {
+            &self.line.writes
+        } else {
+            &self.line.reads
+        };
+        if let Err(mut request) = inbox.push(request) {
+            // Closed in this moment. This thread is the caller's: it may wake.
+            self.line.release(request.bytes());
+            request.refuse(super::line::closed());
+            request.fill();
+            request.wake();
+        }
+    }
+
+    /// Ends the threads. See [`crate::store::Store::close`].
+    pub(super) fn end(&self) {
+        if check_not_forked(self.pid).is_err() {
+            // The threads are the parent's.
+            return;
+        }
+        end(&self.line, &self.courier);
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Answers on the caller's own thread.
+fn now<T: Clone>(answer: &Answer<T>, error: Error) {
+    answer.fill(Err(error));
+    answer.wake();
+}
+
+/// Lets what was asked be answered, then ends every thread of the store.
+fn end(line: &Line, courier: &Mutex<Option<JoinHandle<()>>>) {
+    if !line.close() {
+        return;
+    }
+    line.writes.close();
+    line.reads.close();
+    // The housekeeper is last: it empties the WAL once the others are out of its way.
+    line.threads.wait(1, CLOSE_WAIT);
+    line.chores.close();
+    let ended = line.threads.wait(0, CLOSE_WAIT);
+    if !ended {
+        // A write still waits for another process's lock. Its thread answers it when that ends,
+        // and the courier stays for it.
+        line.say(Notice::Warn(
+            "the store's threads are still busy after the close".to_owned(),
+        ));
+        return;
+    }
+    line.parcels.close();
+    let handle = courier
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    if let Some(handle) = handle
+        && handle.thread().id() != std::thread::current().id()
+        && handle.join().is_err()
+    {
+        tracing::error!("the store's courier panicked");
+    }
+}
+
+fn start(
+    keeper: &'static Keeper,
+    line: &Arc<Line>,
+    options: &OpenOptions,
+) -> Result<Facts, Error> {
+    let facts = start_first(keeper, line, options)?;
+    let first = usize::from(options.read_only);
+    for _ in first..options.readers.max(1) {
+        start_reader(keeper, line, options, &facts)?;
+    }
+    if !options.read_only {
+        start_housekeeper(keeper, line, &facts)?;
+    }
+    Ok(facts)
+}
+
+/// Opens the file on the thread that is to write it, or, read-only, on the first reader's.
+fn start_first(
+    keeper: &Keeper,
+    line: &Arc<Line>,
+    options: &OpenOptions,
+) -> Result<Facts, Error> {
+    let (tell, told) = sync_channel(1);
+    let (line, options) = (Arc::clone(line), options.clone());
+    let guard = line.threads.enter();
+    keeper.spawn("rr-db-writer", move || {
+        let _guard = guard;
+        let opened = {
+            let _one = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+            open(&options)
+        };
+        let Opened {
+            home,
+            database,
+            conn,
+            reading,
+            presence,
+            incarnation,
+            process_row,
+            notes,
+        } = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                drop(tell.send(Err(error)));
+                return;
+            }
+        };
+        let facts = Facts {
+            home,
+            database: database.clone(),
+            reading,
+            presence: Arc::clone(&presence),
+            notes,
+        };
+        line.process_row.store(process_row, Ordering::Release);
+        if tell.send(Ok(facts)).is_err() {
+            return;
+        }
+        if options.read_only {
+            reader(conn, line, &options).run();
+        } else {
+            let neighbours = Arc::new(Neighbours::new(presence, incarnation));
+            Writer {
+                syncer: Syncer::new(Arc::clone(&line), Arc::clone(&neighbours), database),
+                conn,
+                line,
+                clock: options.clock,
+                process: options.process.id,
+                neighbours,
+            }
+            .run();
+        }
+    })?;
+    told.recv().map_err(|_| ended_early())?
+}
+
+fn start_reader(
+    keeper: &Keeper,
+    line: &Arc<Line>,
+    options: &OpenOptions,
+    facts: &Facts,
+) -> Result<(), Error> {
+    let (tell, told) = sync_channel(1);
+    let (line, options) = (Arc::clone(line), options.clone());
+    let (database, reading) = (facts.database.clone(), facts.reading);
+    let guard = line.threads.enter();
+    keeper.spawn("rr-db-reader", move || {
+        let _guard = guard;
+        match connect(&database, reading, options.busy_timeout) {
+            Ok(conn) => {
+                if tell.send(Ok(())).is_ok() {
+                    reader(conn, line, &options).run();
+                }
+            }
+            Err(error) => drop(tell.send(Err(error))),
+        }
+    })?;
+    told.recv().map_err(|_| ended_early())?
+}
+
+fn reader(conn: Connection, line: Arc<Line>, options: &OpenOptions) -> Reader {
+    Reader {
+        conn,
+        line,
+        clock: Arc::clone(&options.clock),
+        process: options.process.id,
+        ends_at: Arc::new(AtomicU64::new(u64::MAX)),
+    }
+}
+
+fn start_housekeeper(keeper: &Keeper, line: &Arc<Line>, facts: &Facts) -> Result<(), Error> {
+    let (tell, told) = sync_channel(1);
+    let line = Arc::clone(line);
+    let database = facts.database.clone();
+    let guard = line.threads.enter();
+    keeper.spawn("rr-db-housekeeper", move || {
+        let _guard = guard;
+        let ready = FileId::of(&database)
+            .map_err(|error| Error::new(ErrorCode::Missing, error.to_string()))
+            .and_then(|file| Ok((file, connect(&database, Use::Write, Duration::ZERO)?)));
+        match ready {
+            Ok((file, conn)) => {
+                if tell.send(Ok(())).is_ok() {
+                    Housekeeper {
+                        conn,
+                        line,
+                        database,
+                        file,
+                    }
+                    .run();
+                }
+            }
+            Err(error) => drop(tell.send(Err(error))),
+        }
+    })?;
+    told.recv().map_err(|_| ended_early())?
+}
+
+fn ended_early() -> Error {
+    let error = Error::new(ErrorCode::Io, "a database thread ended at its start");
+    match fault::next(ErrorCode::Io) {
+        Some(next) => error.with_next(next),
+        None => error,
+    }
+}

@@ -1,0 +1,167 @@
+//! The keeper: the thread whose private descriptor table every database thread shares.
+//!
+//! One for the process, not one for each store: SQLite keeps one record for each file in the
+//! process, and it names descriptors, so all of the process's connections must lie in one table.
+//! It does nothing but spawn, and lives as long as the process: with the table's last thread the
+//! kernel would drop the table's locks.
+
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread;
+
+use crate::store::{Error, ErrorCode};
+
+/// Spawn requests under way at once: each store asks for a handful, one after the other.
+const SPAWNS_WAITING_MAX: usize = 16;
+
+/// What a database thread runs. It holds plain data only.
+type Task = Box<dyn FnOnce() + Send>;
+
+struct Spawn {
+    name: &'static str,
+    task: Task,
+    done: SyncSender<io::Result<()>>,
+}
+
+/// The way to the keeper.
+pub(crate) struct Keeper {
+    spawns: Mutex<SyncSender<Spawn>>,
+    pid: u32,
+    refused: Option<String>,
+}
+
+static KEEPER: OnceLock<Result<Keeper, String>> = OnceLock::new();
+
+/// The process's keeper, started at the first call.
+pub(crate) fn keeper() -> Result<&'static Keeper, Error> {
+    match KEEPER.get_or_init(|| start().map_err(|error| error.to_string())) {
+        Ok(keeper) => {
+            check_not_forked(keeper.pid)?;
+            Ok(keeper)
+        }
+        Err(why) => Err(Error::new(
+            ErrorCode::Io,
+            format!("the database threads could not be started: {why}"),
+        )),
+    }
+}
+
+/// Refuses in a child of `fork()`: it has none of the threads, and SQLite's records there name
+/// descriptors that it does not have.
+pub(crate) fn check_not_forked(pid: u32) -> Result<(), Error> {
+    let here = std::process::id();
+    if here == pid {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::Forked,
+        format!(
+            "process {here} was forked from process {pid} after that had opened a store; a forked \
+             child cannot use one: start it with exec (Python: the spawn start method)"
+        ),
+    ))
+}
+
+impl Keeper {
+    /// Runs `task` on a new thread of the private table.
+    pub(crate) fn spawn(
+        &self,
+        name: &'static str,
+        task: impl FnOnce() + Send + 'static,
+    ) -> Result<(), Error> {
+        let (done, answer) = sync_channel(1);
+        let spawn = Spawn {
+            name,
+            task: Box::new(task),
+            done,
+        };
+        let gone = || Error::new(ErrorCode::Io, "the keeper of the database threads is gone");
+        let spawns = self.spawns.lock().unwrap_or_else(PoisonError::into_inner);
+        spawns.send(spawn).map_err(|_| gone())?;
+        drop(spawns);
+        answer.recv().map_err(|_| gone())?.map_err(|error| {
+            Error::new(
+                ErrorCode::Io,
+                format!("database thread {name} could not be started: {error}"),
+            )
+        })
+    }
+
+    /// The process id the keeper was started in.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Why there is no private table, if there is none. It must be said loudly: beside a second
+    /// copy of SQLite in this process, commits may then be lost.
+    pub(crate) fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
+    }
+}
+
+fn start() -> io::Result<Keeper> {
+    let (spawns, requests) = sync_channel(SPAWNS_WAITING_MAX);
+    let (entered, answer) = sync_channel(1);
+    thread::Builder::new()
+        .name("rr-keeper".to_owned())
+        .spawn(move || {
+            let refused = super::private_table::enter()
+                .err()
+                .map(|error| error.to_string());
+            // The starter waits for this; if it is gone, so is the process.
+            if entered.send(refused).is_ok() {
+                serve(&requests);
+            }
+        })?;
+    let refused = answer
+        .recv()
+        .map_err(|_| io::Error::other("the keeper ended at its start"))?;
+    Ok(Keeper {
+        spawns: Mutex::new(spawns),
+        pid: std::process::id(),
+        refused,
+    })
+}
+
+fn serve(requests: &Receiver<Spawn>) {
+    while let Ok(Spawn { name, task, done }) = requests.recv() {
+        let spawned = thread::Builder::new().name(name.to_owned()).spawn(task);
+        // Nobody waits any more: the thread runs all the same.
+        drop(done.send(spawned.map(drop)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+    #[test]
+    fn a_descriptor_of_the_process_does_not_exist_on_a_database_thread() {
+        let keeper = keeper().unwrap();
+        assert_eq!(keeper.refused(), None, "this kernel refuses close_range");
+        // High enough that the private table, which few use, does not have the number.
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let high = rustix::io::fcntl_dupfd_cloexec(&file, 900).unwrap();
+        let number = high.as_raw_fd();
+        let (tell, told) = sync_channel(1);
+        keeper
+            .spawn("rr-test", move || {
+                let link = std::fs::read_link(format!("/proc/thread-self/fd/{number}"));
+                let null = std::fs::read_link("/proc/thread-self/fd/2");
+                tell.send((link.is_err(), null.ok())).unwrap();
+            })
+            .unwrap();
+        let (absent, null) = told.recv().unwrap();
+        assert!(absent);
+        assert_eq!(null.unwrap(), std::path::Path::new("/dev/null"));
+        let _still: BorrowedFd<'_> = std::os::fd::AsFd::as_fd(&high);
+    }
+
+    #[test]
+    fn another_process_id_is_refused_as_forked() {
+        let error = check_not_forked(std::process::id() + 1).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Forked);
+    }
+}

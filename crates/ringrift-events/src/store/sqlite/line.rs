@@ -1,0 +1,174 @@
+//! What all threads of one store share: its bounds, its end, its poison, and its way to the
+//! courier. Memory only.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+
+use super::inbox::Inbox;
+use super::request::Request;
+use super::threads::Threads;
+use crate::store::{Error, ErrorCode};
+
+/// Requests outstanding at once in one process: the design's bound of publishes in flight.
+pub(super) const OUTSTANDING_MAX: usize = 65_536;
+
+/// Payload bytes outstanding at once in one process.
+pub(super) const OUTSTANDING_BYTES_MAX: usize = 64 << 20;
+
+/// A piece of news for the courier.
+pub(super) enum Parcel {
+    /// An answered request, to be woken and dropped.
+    Answered(Box<dyn Request>),
+    /// Something to write to the log.
+    Say(Notice),
+}
+
+/// What a database thread wants said; the courier says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// Surprising, nothing lost.
+    Warn(String),
+    /// Someone must act.
+    Error(String),
+}
+
+/// Shared by all threads of one store.
+pub(super) struct Line {
+    /// To the writer.
+    pub(super) writes: Inbox<Box<dyn Request>>,
+    /// To the readers.
+    pub(super) reads: Inbox<Box<dyn Request>>,
+    /// To the courier.
+    pub(super) parcels: Inbox<Parcel>,
+    /// To the housekeeper: the WAL has grown, or the end has come.
+    pub(super) chores: Inbox<()>,
+    /// Pages in the WAL after the last commit of this process.
+    pub(super) wal_pages: AtomicU64,
+    /// At this many pages the next checkpoint is due.
+    pub(super) checkpoint_due: AtomicU64,
+    /// The running threads of this store.
+    pub(super) threads: Threads,
+    /// Commits of this process since the open.
+    pub(super) commits: AtomicU64,
+    /// Batches on their way through the syncer: later ones follow them, to keep the order of
+    /// answers.
+    pub(super) syncing: AtomicUsize,
+    /// This process's row in `processes`; 0 until it has joined.
+    pub(super) process_row: AtomicI64,
+    /// The housekeeper has copied the WAL; the writer is to copy the rest between two commits.
+    pub(super) finish_checkpoint: AtomicBool,
+    outstanding: AtomicUsize,
+    outstanding_bytes: AtomicUsize,
+    closed: AtomicBool,
+    poison: OnceLock<Error>,
+    replaced: OnceLock<Error>,
+}
+
+impl Line {
+    pub(super) fn new() -> Line {
+        Line {
+            writes: Inbox::new(),
+            reads: Inbox::new(),
+            parcels: Inbox::new(),
+            chores: Inbox::new(),
+            wal_pages: AtomicU64::new(0),
+            checkpoint_due: AtomicU64::new(super::housekeeper::WAL_PAGES),
+            threads: Threads::default(),
+            commits: AtomicU64::new(0),
+            syncing: AtomicUsize::new(0),
+            process_row: AtomicI64::new(0),
+            finish_checkpoint: AtomicBool::new(false),
+            outstanding: AtomicUsize::new(0),
+            outstanding_bytes: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            poison: OnceLock::new(),
+            replaced: OnceLock::new(),
+        }
+    }
+
+    /// Counts a request in, or refuses it at the bound.
+    pub(super) fn admit(&self, bytes: usize) -> Result<(), Error> {
+        let count = self.outstanding.fetch_add(1, Ordering::AcqRel);
+        let held = self.outstanding_bytes.fetch_add(bytes, Ordering::AcqRel);
+        // One request is always let in, however large.
+        if count >= OUTSTANDING_MAX || (held > 0 && held + bytes > OUTSTANDING_BYTES_MAX) {
+            self.release(bytes);
+            return Err(Error::new(
+                ErrorCode::Backpressure,
+                format!("{count} requests with {held} bytes wait for the store already"),
+            )
+            .with_next("ringrift status"));
+        }
+        Ok(())
+    }
+
+    /// Counts a request out.
+    pub(super) fn release(&self, bytes: usize) {
+        self.outstanding.fetch_sub(1, Ordering::AcqRel);
+        self.outstanding_bytes.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// Fills the answer and passes the request on to the courier. The only way in which a database
+    /// thread may let go of a request.
+    pub(super) fn answer(&self, mut request: Box<dyn Request>) {
+        request.fill();
+        if let Err(parcel) = self.parcels.push(Parcel::Answered(request)) {
+            // The courier ends after every database thread, so this cannot happen; dropping here
+            // could touch a descriptor of the other table, so the memory is left instead.
+            std::mem::forget(parcel);
+        }
+    }
+
+    /// Answers with an error.
+    pub(super) fn refuse(&self, mut request: Box<dyn Request>, error: Error) {
+        request.refuse(error);
+        self.answer(request);
+    }
+
+    /// Has the courier write to the log.
+    pub(super) fn say(&self, notice: Notice) {
+        // Closed: nobody is left to read it.
+        drop(self.parcels.push(Parcel::Say(notice)));
+    }
+
+    /// Makes every later write fail; the first reason stays.
+    pub(super) fn poison(&self, why: String) -> Error {
+        let error = Error::new(ErrorCode::Poisoned, why).with_next("ringrift db check");
+        self.poison.get_or_init(|| error).clone()
+    }
+
+    /// Why writes fail, if they do.
+    pub(super) fn poisoned(&self) -> Option<&Error> {
+        self.poison.get()
+    }
+
+    /// Notes that the file under this process is no longer the one it opened.
+    pub(super) fn mark_replaced(&self, error: Error) {
+        if self.replaced.set(error.clone()).is_ok() {
+            self.say(Notice::Error(error.message));
+        }
+    }
+
+    /// The refusal every verb gets now, if any.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        if self.closed.load(Ordering::Acquire) {
+            return Some(closed());
+        }
+        self.replaced.get().cloned()
+    }
+
+    /// The end has come: long reads stop.
+    pub(super) fn closing(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Ends the taking of requests. Says whether this call did it.
+    pub(super) fn close(&self) -> bool {
+        !self.closed.swap(true, Ordering::AcqRel)
+    }
+}
+
+/// The error of every verb after the close.
+pub(super) fn closed() -> Error {
+    Error::new(ErrorCode::Closed, "the store's handle is closed")
+}

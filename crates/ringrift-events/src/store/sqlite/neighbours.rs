@@ -1,0 +1,89 @@
+//! What the writer owes to the store's other processes: its turn, a ring, and how far the log is
+//! on disk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::event::Seq;
+use crate::store::pages::{Guard, SharedPage, Turnstile};
+use crate::store::sqlite::presence::Presence;
+
+/// The other processes of this store, as its writer meets them. Memory only.
+pub(super) struct Neighbours {
+    presence: Arc<Presence>,
+    turnstile: Option<Turnstile>,
+    incarnation: u64,
+}
+
+impl Neighbours {
+    pub(super) fn new(presence: Arc<Presence>, incarnation: u64) -> Neighbours {
+        Neighbours {
+            turnstile: presence.turnstile(),
+            presence,
+            incarnation,
+        }
+    }
+
+    /// Waits for this process's turn, at most `at_most`: fairness, not correctness.
+    pub(super) fn enter(&self, at_most: Duration) -> Option<Guard> {
+        self.turnstile.as_ref().map(|line| line.enter(at_most))
+    }
+
+    /// Tells every process that something is new.
+    pub(super) fn ring(&self) {
+        self.presence.ring();
+    }
+
+    /// Who is here.
+    pub(super) fn presence(&self) -> &Arc<Presence> {
+        &self.presence
+    }
+
+    fn shared(&self) -> Option<&SharedPage> {
+        self.presence.shared().map(|shared| &**shared)
+    }
+
+    /// Whether somebody publishes with power durability here since the machine started: then
+    /// every append is synced, since readers act on nothing beyond the synced place.
+    pub(super) fn syncs(&self) -> bool {
+        self.shared()
+            .is_some_and(|shared| shared.synced_to(self.incarnation).is_some())
+    }
+
+    /// Makes readers stop at the present end until a sync says more. Before the first commit that
+    /// waits for one.
+    pub(super) fn begin_syncing(&self, end: i64) {
+        if let Some(shared) = self.shared()
+            && shared.synced_to(self.incarnation).is_none()
+        {
+            shared.note_synced(self.incarnation, Seq(end));
+        }
+    }
+
+    /// Says that everything up to `seq` is on disk.
+    pub(super) fn note_synced(&self, seq: i64) {
+        if let Some(shared) = self.shared() {
+            shared.note_synced(self.incarnation, Seq(seq));
+        }
+    }
+
+    /// Whether a sync failed in some process.
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.shared().is_some_and(SharedPage::is_poisoned)
+    }
+
+    /// A sync failed: nobody may sync again and call it good.
+    pub(super) fn poison(&self) {
+        if let Some(shared) = self.shared() {
+            shared.poison();
+        }
+    }
+}
+
+/// The last place of the log that readers may act on.
+pub(super) fn readable(presence: &Presence, incarnation: u64) -> i64 {
+    presence
+        .shared()
+        .and_then(|shared| shared.synced_to(incarnation))
+        .map_or(i64::MAX, |seq| seq.0)
+}

@@ -1,0 +1,45 @@
+//! The log's end and incarnation.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use crate::event::Seq;
+use crate::store::Error;
+use crate::store::log::Head;
+use crate::store::sqlite::identity;
+use crate::store::sqlite::neighbours::readable;
+use crate::store::sqlite::presence::Presence;
+use crate::store::sqlite::verb::{Plain, Question, Tx};
+
+/// Asks for the log's end.
+pub(in crate::store::sqlite) struct LogHead {
+    /// Knows how far the log is synced.
+    pub(in crate::store::sqlite) presence: Arc<Presence>,
+}
+
+impl Plain for LogHead {}
+impl Plain for Head {}
+
+impl Question for LogHead {
+    type Answer = Head;
+
+    fn run(self, tx: &Tx<'_>) -> Result<Head, Error> {
+        let incarnation = identity::incarnation(tx.conn)?;
+        // The end is read before the synced place: a sync in between only shows more.
+        let end = log_end(tx.conn)?;
+        Ok(Head {
+            seq: Seq(end.min(readable(&self.presence, incarnation))),
+            incarnation,
+        })
+    }
+}
+
+/// The last place ever given out. Retention may have removed the event there.
+pub(in crate::store::sqlite) fn log_end(conn: &Connection) -> Result<i64, Error> {
+    let end = conn
+        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'events'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok(end.unwrap_or(0))
+}

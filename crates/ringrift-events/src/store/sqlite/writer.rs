@@ -1,0 +1,329 @@
+//! The writer thread: what waits shares one transaction, and everybody is answered after its
+//! commit, in commit order.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::fault;
+use super::housekeeper::WAL_PAGES;
+use super::inbox::Taken;
+use super::line::{Line, Notice};
+use super::neighbours::Neighbours;
+use super::request::Request;
+use super::syncer::{Committed, Syncer};
+use super::verb::Tx;
+use super::verbs::head;
+use super::checkpoint;
+use crate::clock::SharedClock;
+use crate::event::ProcessId;
+use crate::store::{Error, ErrorCode};
+
+/// Verbs in one transaction at most: beyond this a commit costs nothing per verb any more, and
+/// the first ones wait longer.
+const BATCH_MAX: usize = 1_024;
+
+/// Payload bytes in one transaction at most, for the same reason.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+
+/// How long the writer sleeps when nothing comes. Only a guard: each request wakes it.
+const NAP: Duration = Duration::from_secs(60);
+
+/// Other processes let each other in for at most this long; then it goes without.
+const TURN: Duration = Duration::from_secs(1);
+
+/// The writer thread's own.
+pub(super) struct Writer {
+    pub(super) conn: Connection,
+    pub(super) line: Arc<Line>,
+    pub(super) clock: SharedClock,
+    pub(super) process: ProcessId,
+    pub(super) neighbours: Arc<Neighbours>,
+    pub(super) syncer: Syncer,
+}
+
+/// How running a batch inside the transaction went.
+enum Ran {
+    /// To be committed; the first answers are kept in the requests.
+    Through,
+    /// SQLite has rolled everything back by itself.
+    RolledBack(Error),
+    /// A verb panicked, or could not be undone alone: nothing of the transaction is to stay.
+    Broken(String),
+}
+
+/// How one verb went.
+enum One {
+    Done,
+    /// Its own answer; what it did is undone.
+    Refused,
+    RolledBack(Error),
+    Broken(String),
+}
+
+impl Writer {
+    /// Serves until the inbox is closed and empty.
+    pub(super) fn run(&mut self) {
+        let line = Arc::clone(&self.line);
+        if let Err(error) = self.watch_wal() {
+            line.poison(format!("the writer could not start: {error}"));
+        }
+        loop {
+            let mut bytes = 0;
+            let taken = line.writes.take(BATCH_MAX, NAP, |request| {
+                bytes += request.bytes();
+                bytes <= BATCH_BYTES_MAX
+            });
+            match taken {
+                Taken::Some(batch) => self.serve(batch),
+                Taken::Nothing => {}
+                Taken::Closed => return,
+            }
+            self.finish_checkpoint();
+        }
+    }
+
+    fn watch_wal(&mut self) -> Result<(), Error> {
+        let line = Arc::clone(&self.line);
+        self.conn.wal_hook(Some(move |_: &mut _, pages| {
+            let pages = u64::try_from(pages).unwrap_or(0);
+            if pages < WAL_PAGES {
+                // The WAL has started anew.
+                line.checkpoint_due.store(WAL_PAGES, Ordering::Release);
+            }
+            line.wal_pages.store(pages, Ordering::Release);
+            Ok(())
+        }))?;
+        Ok(())
+    }
+
+    /// One transaction for all, or more where SQLite ended one by itself.
+    fn serve(&mut self, batch: Vec<Box<dyn Request>>) {
+        let mut waiting = batch.into_iter();
+        while waiting.len() > 0 {
+            if let Some(why) = self.line.poisoned().cloned() {
+                waiting.for_each(|request| self.line.refuse(request, why.clone()));
+                return;
+            }
+            let turn = self.neighbours.enter(TURN);
+            if let Err(error) = self.begin() {
+                drop(turn);
+                waiting.for_each(|request| self.line.refuse(request, error.clone()));
+                return;
+            }
+            let sync = match self.needs_sync(waiting.as_slice()) {
+                Ok(sync) => sync,
+                Err(error) => {
+                    self.roll_back();
+                    drop(turn);
+                    waiting.for_each(|request| self.line.refuse(request, error.clone()));
+                    return;
+                }
+            };
+            let mut done = Vec::with_capacity(waiting.len());
+            let mut rings = false;
+            match self.run_all(&mut waiting, &mut done, &mut rings) {
+                Ran::Through => {
+                    let committed = self.commit(sync);
+                    drop(turn);
+                    self.answer(done, committed, rings);
+                }
+                Ran::RolledBack(error) => {
+                    drop(turn);
+                    done.into_iter()
+                        .for_each(|request| self.line.refuse(request, error.clone()));
+                }
+                Ran::Broken(what) => {
+                    self.roll_back();
+                    drop(turn);
+                    let why = self.line.poison(format!(
+                        "a transaction broke and was rolled back: {what}"
+                    ));
+                    self.line.say(Notice::Error(why.message.clone()));
+                    done.into_iter()
+                        .for_each(|request| self.line.refuse(request, why.clone()));
+                }
+            }
+        }
+    }
+
+    fn begin(&self) -> Result<(), Error> {
+        let begun = self
+            .conn
+            .prepare_cached("BEGIN IMMEDIATE")
+            .and_then(|mut statement| statement.execute([]));
+        begun.map(drop).map_err(|error| {
+            let mut error = Error::from(error);
+            if error.code == ErrorCode::Busy {
+                error.message =
+                    "another process holds the store's write lock longer than the busy limit"
+                        .to_owned();
+            }
+            error
+        })
+    }
+
+    fn run_all(
+        &self,
+        waiting: &mut std::vec::IntoIter<Box<dyn Request>>,
+        done: &mut Vec<Box<dyn Request>>,
+        rings: &mut bool,
+    ) -> Ran {
+        let tx = Tx {
+            conn: &self.conn,
+            now: self.clock.now(),
+            process: self.process,
+            process_row: self.line.process_row.load(Ordering::Acquire),
+        };
+        let alone = waiting.len() == 1;
+        for mut request in waiting.by_ref() {
+            let ran = catch_unwind(AssertUnwindSafe(|| run_one(&tx, &mut *request, alone)));
+            let rings_if_done = request.rings();
+            done.push(request);
+            match ran {
+                Ok(One::Done) => *rings |= rings_if_done,
+                Ok(One::Refused) => {}
+                Ok(One::RolledBack(error)) => return Ran::RolledBack(error),
+                Ok(One::Broken(what)) => return Ran::Broken(what),
+                Err(panic) => return Ran::Broken(format!("panic: {}", panic_text(&*panic))),
+            }
+        }
+        Ran::Through
+    }
+
+    /// Whether the answers of this transaction wait for a sync.
+    fn needs_sync(&self, batch: &[Box<dyn Request>]) -> Result<bool, Error> {
+        let asked = batch.iter().any(|request| request.power());
+        let sync = asked || (self.neighbours.syncs() && batch.iter().any(|one| one.bytes() > 0));
+        if sync && self.neighbours.is_poisoned() {
+            return Err(self
+                .line
+                .poison("a sync of the log failed earlier; nothing is durable until every process has closed and the store was checked".to_owned()));
+        }
+        if asked {
+            self.neighbours.begin_syncing(head::log_end(&self.conn)?);
+        }
+        Ok(sync)
+    }
+
+    /// Answers up to where the log must be synced before anybody is answered, if it must.
+    fn commit(&self, sync: bool) -> Result<Option<i64>, Error> {
+        let sync_to = if sync {
+            Some(head::log_end(&self.conn)?)
+        } else {
+            None
+        };
+        let committed = self
+            .conn
+            .prepare_cached("COMMIT")
+            .and_then(|mut statement| statement.execute([]));
+        match committed {
+            Ok(_) => {
+                self.line.commits.fetch_add(1, Ordering::AcqRel);
+                Ok(sync_to)
+            }
+            Err(error) => {
+                let error = Error::from(error);
+                self.roll_back();
+                if fault::certainly_not_applied(error.code) {
+                    Err(error)
+                } else {
+                    Err(error.unknown_outcome())
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, done: Vec<Box<dyn Request>>, committed: Result<Option<i64>, Error>, rings: bool) {
+        match committed {
+            Err(error) => done
+                .into_iter()
+                .for_each(|request| self.line.refuse(request, error.clone())),
+            Ok(sync_to) if sync_to.is_some() || self.line.syncing.load(Ordering::Acquire) > 0 => {
+                self.syncer.pass(Committed {
+                    requests: done,
+                    sync_to,
+                    rings,
+                });
+            }
+            Ok(_) => {
+                done.into_iter().for_each(|request| self.line.answer(request));
+                if rings {
+                    self.neighbours.ring();
+                }
+            }
+        }
+        let pages = self.line.wal_pages.load(Ordering::Acquire);
+        if pages >= self.line.checkpoint_due.load(Ordering::Acquire) {
+            self.line.chores.nudge();
+        }
+    }
+
+    /// The housekeeper has copied nearly everything: copying the few pages since lets the next
+    /// commit start the WAL anew. Under steady load no other moment comes.
+    fn finish_checkpoint(&self) {
+        if self.line.finish_checkpoint.swap(false, Ordering::AcqRel)
+            && let Err(error) = checkpoint::passive(&self.conn)
+        {
+            self.line.say(Notice::Warn(format!(
+                "a checkpoint could not be finished: {}",
+                error.message
+            )));
+        }
+    }
+
+    /// Rolls back unless SQLite already has: a ROLLBACK after that would hide the first error.
+    fn roll_back(&self) {
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.conn.execute_batch("ROLLBACK")
+        {
+            self.line
+                .poison(format!("a transaction could not be rolled back: {error}"));
+        }
+    }
+}
+
+/// Runs one verb; its failure undoes it alone.
+fn run_one(tx: &Tx<'_>, request: &mut dyn Request, alone: bool) -> One {
+    if !alone && let Err(error) = step(tx.conn, "SAVEPOINT verb") {
+        return One::Broken(error.message);
+    }
+    let ran = request.run(tx);
+    if tx.conn.is_autocommit() {
+        // SQLite rolled the whole transaction back; the verb's own error says why.
+        return One::RolledBack(ran.err().unwrap_or_else(|| {
+            Error::new(ErrorCode::Io, "sqlite ended the transaction by itself")
+        }));
+    }
+    let ended = match (&ran, alone) {
+        (Ok(()), true) => Ok(()),
+        (Ok(()), false) => step(tx.conn, "RELEASE verb"),
+        (Err(_), true) => step(tx.conn, "ROLLBACK"),
+        (Err(_), false) => {
+            step(tx.conn, "ROLLBACK TO verb").and_then(|()| step(tx.conn, "RELEASE verb"))
+        }
+    };
+    match (ended, ran) {
+        (Err(error), _) => One::Broken(error.message),
+        (Ok(()), Ok(())) => One::Done,
+        (Ok(()), Err(error)) if alone => One::RolledBack(error),
+        (Ok(()), Err(_)) => One::Refused,
+    }
+}
+
+fn step(conn: &Connection, sql: &str) -> Result<(), Error> {
+    conn.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
+/// The panic's words, if it had any.
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no words".to_owned())
+}
