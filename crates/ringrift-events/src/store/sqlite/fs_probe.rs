@@ -52,7 +52,10 @@ pub(super) fn check(probe: FsProbe, folder: &Path) -> Result<Option<String>, Err
     let magic = probe(folder).map_err(|error| {
         Error::new(
             ErrorCode::Io,
-            format!("the file system of {} does not answer: {error}", folder.display()),
+            format!(
+                "the file system of {} does not answer: {error}",
+                folder.display()
+            ),
         )
     })?;
     if let Some((_, name)) = NETWORK.iter().find(|(network, _)| *network == magic) {
@@ -80,7 +83,10 @@ mod tests {
     #[test]
     fn network_file_systems_are_refused_and_fuse_is_noted() {
         let here = Path::new("/");
-        assert_eq!(check(|_| Ok(0x6969), here).unwrap_err().code, ErrorCode::NetworkFs);
+        assert_eq!(
+            check(|_| Ok(0x6969), here).unwrap_err().code,
+            ErrorCode::NetworkFs
+        );
         assert!(check(|_| Ok(FUSE), here).unwrap().is_some());
         assert_eq!(check(|_| Ok(0xEF53), here).unwrap(), None);
         assert!(kernel(here).unwrap() > 0);

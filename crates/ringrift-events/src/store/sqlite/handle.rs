@@ -258,11 +258,7 @@ fn end(line: &Line, courier: &Mutex<Option<JoinHandle<()>>>) {
     }
 }
 
-fn start(
-    keeper: &'static Keeper,
-    line: &Arc<Line>,
-    options: &OpenOptions,
-) -> Result<Facts, Error> {
+fn start(keeper: &'static Keeper, line: &Arc<Line>, options: &OpenOptions) -> Result<Facts, Error> {
     let facts = start_first(keeper, line, options)?;
     let first = usize::from(options.read_only);
     for _ in first..options.readers.max(1) {
@@ -275,11 +271,7 @@ fn start(
 }
 
 /// Opens the file on the thread that is to write it, or, read-only, on the first reader's.
-fn start_first(
-    keeper: &Keeper,
-    line: &Arc<Line>,
-    options: &OpenOptions,
-) -> Result<Facts, Error> {
+fn start_first(keeper: &Keeper, line: &Arc<Line>, options: &OpenOptions) -> Result<Facts, Error> {
     let (tell, told) = sync_channel(1);
     let (line, options) = (Arc::clone(line), options.clone());
     let guard = line.threads.enter();

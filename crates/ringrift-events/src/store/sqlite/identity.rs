@@ -41,8 +41,11 @@ pub(super) fn incarnation(conn: &Connection) -> Result<u64, Error> {
         .query_row([], |row| row.get(0))
         .optional()?;
     found.map(i64::cast_unsigned).ok_or_else(|| {
-        Error::new(ErrorCode::Corrupt, "the store's file does not say whose it is")
-            .with_next("ringrift db check")
+        Error::new(
+            ErrorCode::Corrupt,
+            "the store's file does not say whose it is",
+        )
+        .with_next("ringrift db check")
     })
 }
 

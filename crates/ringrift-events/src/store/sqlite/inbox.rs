@@ -153,6 +153,9 @@ mod tests {
         };
         assert_eq!(two, [0, 1]);
         assert!(matches!(inbox.take(2, Duration::ZERO, |_| false), Taken::Some(v) if v == [2]));
-        assert!(matches!(inbox.take(2, Duration::ZERO, |_| true), Taken::Closed));
+        assert!(matches!(
+            inbox.take(2, Duration::ZERO, |_| true),
+            Taken::Closed
+        ));
     }
 }

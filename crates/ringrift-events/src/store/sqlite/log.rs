@@ -10,9 +10,7 @@ use super::verbs::list::List;
 use super::verbs::read::ReadLog;
 use crate::event::{Event, EventId, Seq};
 use crate::store::Pending;
-use crate::store::log::{
-    Appended, Batch, EventRef, Head, Log, Logged, OnCommit, Page, TypeSet,
-};
+use crate::store::log::{Appended, Batch, EventRef, Head, Log, Logged, OnCommit, Page, TypeSet};
 
 impl Log for SqliteStore {
     fn append(&self, batch: Batch, then: Option<OnCommit>) -> Pending<Vec<Appended>> {

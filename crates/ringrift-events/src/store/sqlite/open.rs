@@ -103,7 +103,9 @@ impl OpenOptions {
 /// Where a home's database lies.
 #[must_use]
 pub fn database_of(home: &Path) -> PathBuf {
-    home.join("data").join("coordination").join("coordination.db")
+    home.join("data")
+        .join("coordination")
+        .join("coordination.db")
 }
 
 /// What opening found.
@@ -401,6 +403,8 @@ fn cannot_make(path: &Path, error: &io::Error) -> Error {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorCode::Full,
         _ => ErrorCode::Io,
     };
-    Error::new(code, format!("{} cannot be made: {error}", path.display()))
-        .with_next(format!("ls -ld {}", path.parent().unwrap_or(path).display()))
+    Error::new(code, format!("{} cannot be made: {error}", path.display())).with_next(format!(
+        "ls -ld {}",
+        path.parent().unwrap_or(path).display()
+    ))
 }

@@ -31,7 +31,10 @@ pub(super) fn enter() -> io::Result<()> {
     // The lowest free numbers are given out in order: 0, 1, 2. Code that writes to standard output
     // or error from these threads must not reach a database file.
     for _ in 0..3 {
-        let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+        let null = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/null")?;
         // Open for as long as the table lives.
         let _number = null.into_raw_fd();
     }

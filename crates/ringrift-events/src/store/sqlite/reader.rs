@@ -56,9 +56,8 @@ impl Reader {
             Arc::clone(&self.clock),
             Arc::clone(&self.line),
         );
-        let over = move || {
-            line.closing() || micros(clock.monotonic()) >= ends_at.load(Ordering::Relaxed)
-        };
+        let over =
+            move || line.closing() || micros(clock.monotonic()) >= ends_at.load(Ordering::Relaxed);
         self.conn
             .progress_handler(STEPS_BETWEEN_LOOKS, Some(over))?;
         Ok(())

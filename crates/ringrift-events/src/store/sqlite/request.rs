@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::verb::{Question, Tx, Verb};
-use crate::store::pending::Answer;
 use crate::store::Error;
+use crate::store::pending::Answer;
 
 /// A request of any type, as queues hold it.
 ///

@@ -19,13 +19,21 @@ pub(super) struct Running(Arc<Counted>);
 impl Threads {
     /// Counts a thread that is about to start.
     pub(super) fn enter(&self) -> Running {
-        *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *self
+            .0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) += 1;
         Running(Arc::clone(&self.0))
     }
 
     /// Waits until at most `left` run, or the time passed. Says whether it came so far.
     pub(super) fn wait(&self, left: usize, at_most: Duration) -> bool {
-        let running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self
+            .0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let (running, _) = self
             .0
             .ended
@@ -37,7 +45,11 @@ impl Threads {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        *self
+            .0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) -= 1;
         self.0.ended.notify_all();
     }
 }

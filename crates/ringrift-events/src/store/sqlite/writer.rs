@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::checkpoint;
 use super::fault;
 use super::housekeeper::WAL_PAGES;
 use super::inbox::Taken;
@@ -17,7 +18,6 @@ use super::request::Request;
 use super::syncer::{Committed, Syncer};
 use super::verb::Tx;
 use super::verbs::head;
-use super::checkpoint;
 use crate::clock::SharedClock;
 use crate::event::ProcessId;
 use crate::store::{Error, ErrorCode};
@@ -139,9 +139,9 @@ impl Writer {
                 Ran::Broken(what) => {
                     self.roll_back();
                     drop(turn);
-                    let why = self.line.poison(format!(
-                        "a transaction broke and was rolled back: {what}"
-                    ));
+                    let why = self
+                        .line
+                        .poison(format!("a transaction broke and was rolled back: {what}"));
                     self.line.say(Notice::Error(why.message.clone()));
                     done.into_iter()
                         .for_each(|request| self.line.refuse(request, why.clone()));
@@ -237,7 +237,12 @@ impl Writer {
         }
     }
 
-    fn answer(&mut self, done: Vec<Box<dyn Request>>, committed: Result<Option<i64>, Error>, rings: bool) {
+    fn answer(
+        &mut self,
+        done: Vec<Box<dyn Request>>,
+        committed: Result<Option<i64>, Error>,
+        rings: bool,
+    ) {
         match committed {
             Err(error) => done
                 .into_iter()
@@ -250,7 +255,8 @@ impl Writer {
                 });
             }
             Ok(_) => {
-                done.into_iter().for_each(|request| self.line.answer(request));
+                done.into_iter()
+                    .for_each(|request| self.line.answer(request));
                 if rings {
                     self.neighbours.ring();
                 }

@@ -196,7 +196,9 @@ impl Appending<'_> {
             })),
             Some((id, _, false)) => Err(Error::new(
                 ErrorCode::IdempotencyConflict,
-                format!("idempotency key {key:?} was used for event {id} with another type or payload"),
+                format!(
+                    "idempotency key {key:?} was used for event {id} with another type or payload"
+                ),
             )
             .with_next(format!("ringrift events show {id}"))),
         }

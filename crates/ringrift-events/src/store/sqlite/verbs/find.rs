@@ -28,11 +28,7 @@ impl Question for Find {
 
     fn run(self, tx: &Tx<'_>) -> Result<Vec<Logged>, Error> {
         match self.0 {
-            EventRef::Id(id) => select(
-                tx,
-                "WHERE e.id = ?1",
-                params![id.0.as_bytes().as_slice()],
-            ),
+            EventRef::Id(id) => select(tx, "WHERE e.id = ?1", params![id.0.as_bytes().as_slice()]),
             EventRef::Seq(seq) => select(tx, "WHERE e.seq = ?1", params![seq.0]),
             EventRef::Prefix(text) => match bounds(&text) {
                 Some((low, high)) => select(
@@ -88,7 +84,11 @@ fn bounds(prefix: &str) -> Option<([u8; 16], [u8; 16])> {
         if byte >= 16 {
             return None;
         }
-        let (shift, keep) = if digits % 2 == 0 { (4, 0x0F) } else { (0, 0xF0) };
+        let (shift, keep) = if digits % 2 == 0 {
+            (4, 0x0F)
+        } else {
+            (0, 0xF0)
+        };
         low[byte] = (low[byte] & keep) | (value << shift);
         high[byte] = (high[byte] & keep) | (value << shift);
         digits += 1;

@@ -55,7 +55,9 @@ impl Question for List {
         // `+` keeps the planner on the log's own order: a page ends early there.
         let sql = format!(
             "SELECT {EVENT_COLUMNS} FROM events AS e WHERE {} ORDER BY e.seq {order} LIMIT {}",
-            conditions.join(" AND ").replace("e.created_at", "+e.created_at"),
+            conditions
+                .join(" AND ")
+                .replace("e.created_at", "+e.created_at"),
             page.limit.min(PAGE_MAX)
         );
         let mut statement = tx.conn.prepare_cached(&sql)?;

@@ -58,7 +58,11 @@ impl Question for ReadLog {
             }
             looked += 1;
             read_to = row.get(0)?;
-            if takes(&self.types, row.get_ref(TYPE_COLUMN)?.as_str()?)
+            let event_type = row
+                .get_ref(TYPE_COLUMN)?
+                .as_str()
+                .map_err(rusqlite::Error::from)?;
+            if takes(&self.types, event_type)
                 && row.get_ref(DELETED_COLUMN)? == rusqlite::types::ValueRef::Null
             {
                 let event = event(row)?;
