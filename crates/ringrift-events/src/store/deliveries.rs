@@ -90,6 +90,8 @@ pub enum Why {
     Replay,
     /// Its event was deleted unhandled and then restored.
     Restored,
+    /// An earlier event of its key was retrying when its turn came (`ordered_by_key`).
+    KeyBlocked,
 }
 
 /// Names one redelivery, and so one dead letter.
@@ -117,6 +119,9 @@ pub struct Redelivery {
     /// How often a process died with it; it then runs alone until it finishes.
     pub deaths: u32,
 }
+
+/// A confirmed key is remembered this many times its window.
+pub const DEDUP_MEMORY_FACTOR: u32 = 10;
 
 /// What the dedup step learned about a key.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -43,6 +43,9 @@ pub struct Appended {
     pub duplicate_of: Option<EventId>,
 }
 
+/// Most events in one append: more would hold the write lock too long.
+pub const APPEND_DRAFTS_MAX: usize = 10_000;
+
 /// One append: each event on its own, or all or none.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -145,6 +148,18 @@ pub enum TypeSet {
     All,
     /// These; sorted, without repeats, never empty.
     Only(Vec<EventType>),
+}
+
+impl std::fmt::Display for TypeSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            TypeSet::All => f.write_str("all types"),
+            TypeSet::Only(types) => {
+                let names: Vec<&str> = types.iter().map(EventType::as_str).collect();
+                f.write_str(&names.join(","))
+            }
+        }
+    }
 }
 
 impl TypeSet {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Pending;
 use super::log::TypeSet;
+use super::{Error, ErrorCode, Pending};
 use crate::clock::Time;
 use crate::event::{ProcessId, Seq};
 
@@ -57,6 +57,50 @@ pub struct Definition {
     pub dedup: Vec<String>,
     /// Order holds per key, and a key waits while its event is retrying.
     pub ordered_by_key: bool,
+}
+
+impl Definition {
+    /// The error for a subscribe that means something else by the same name: shows what differs.
+    #[must_use]
+    pub fn differs(&self, asked: &Definition) -> Error {
+        let pairs = [
+            (
+                "kind",
+                format!("{:?}", self.kind),
+                format!("{:?}", asked.kind),
+            ),
+            ("types", self.types.to_string(), asked.types.to_string()),
+            ("filter", or_none(&self.filter), or_none(&asked.filter)),
+            (
+                "start",
+                format!("{:?}", self.start),
+                format!("{:?}", asked.start),
+            ),
+            ("dedup", self.dedup.join(","), asked.dedup.join(",")),
+            (
+                "ordered_by_key",
+                self.ordered_by_key.to_string(),
+                asked.ordered_by_key.to_string(),
+            ),
+        ];
+        let differing = pairs.iter().filter(|(_, stands, asked)| stands != asked);
+        let texts: Vec<String> = differing
+            .map(|(field, stands, asked)| format!("{field} is {stands}, not {asked}"))
+            .collect();
+        Error::new(
+            ErrorCode::SubscriptionDiffers,
+            format!(
+                "subscription {:?} has another definition: {}",
+                self.name,
+                texts.join("; ")
+            ),
+        )
+        .with_next(format!("ringrift subs show {}", self.name))
+    }
+}
+
+fn or_none(filter: &Option<String>) -> String {
+    filter.clone().unwrap_or_else(|| "none".to_owned())
 }
 
 /// One version of a definition and the part of the log it is for: an event is delivered exactly

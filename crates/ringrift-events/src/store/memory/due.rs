@@ -1,0 +1,268 @@
+//! Redeliveries: taking due ones, settling them, parking, replaying, late answers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::redeliveries::new_row;
+use super::state::{Row, Subscription, World};
+use crate::clock::Time;
+use crate::event::{Event, EventId, ProcessId, Seq};
+use crate::store::deliveries::{LetterId, Redelivery, Settlement, Why};
+use crate::store::letters::LetterState;
+use crate::store::subscriptions::{Kind, SubscriptionId};
+use crate::store::{Error, ErrorCode};
+use crate::verdict::{Code, Failure, Outcome};
+
+impl World {
+    pub(super) fn claim_due(
+        &mut self,
+        me: ProcessId,
+        subscriptions: &[SubscriptionId],
+        max: usize,
+    ) -> Vec<Redelivery> {
+        let mut given = Vec::new();
+        let now = self.now;
+        for (due, id, host) in self.eligible(me, subscriptions) {
+            if due > now || given.len() == max {
+                break;
+            }
+            // Asked again: one that was just given out blocks its key.
+            if self.is_key_blocked(&self.rows[&id]) {
+                continue;
+            }
+            if let Some(row) = self.rows.get_mut(&id) {
+                let before = row.attempts;
+                row.state = LetterState::Running;
+                row.owner = Some(me);
+                row.fence += 1;
+                row.attempts += 1;
+                row.attempts_total += 1;
+                row.changed_at = now;
+                given.push(Redelivery {
+                    id,
+                    fence: row.fence,
+                    subscription: host,
+                    event: Arc::clone(&row.event),
+                    why: row.why,
+                    attempts: before,
+                    deaths: row.deaths,
+                });
+            }
+        }
+        given
+    }
+
+    pub(super) fn next_due(&self, me: ProcessId, subscriptions: &[SubscriptionId]) -> Option<Time> {
+        self.eligible(me, subscriptions)
+            .first()
+            .map(|(due, _, _)| *due)
+    }
+
+    /// What this process may take of these subscriptions, oldest due first, each with the
+    /// subscription it hosts it by.
+    fn eligible(
+        &self,
+        me: ProcessId,
+        subscriptions: &[SubscriptionId],
+    ) -> Vec<(Time, LetterId, SubscriptionId)> {
+        let asked: BTreeSet<SubscriptionId> = subscriptions.iter().copied().collect();
+        let mut found: Vec<(Time, LetterId, SubscriptionId)> = self
+            .rows
+            .values()
+            .filter(|row| row.state == LetterState::Retrying)
+            .filter_map(|row| Some((row.due?, row.id, self.host_for(me, row, &asked)?)))
+            .collect();
+        found.retain(|(_, id, _)| !self.is_key_blocked(&self.rows[id]));
+        found.sort_unstable();
+        found
+    }
+
+    /// The asked subscription by which this process may run a row.
+    fn host_for(
+        &self,
+        me: ProcessId,
+        row: &Row,
+        asked: &BTreeSet<SubscriptionId>,
+    ) -> Option<SubscriptionId> {
+        let hosts = &self.members.get(&me)?.hosts;
+        let may = |subscription: &&Subscription| {
+            let same = match row.kind {
+                Kind::Durable => subscription.id == row.subscription,
+                Kind::Live => subscription.kind == Kind::Live && subscription.name == row.handler,
+            };
+            let version = hosts.get(&subscription.id);
+            same && subscription.paused.is_none()
+                && subscription.ended_at.is_none()
+                && version.is_some_and(|version| within(subscription, *version, row))
+        };
+        let found = asked.iter().filter_map(|id| self.subscriptions.get(id));
+        found.filter(may).map(|subscription| subscription.id).next()
+    }
+
+    pub(super) fn settle_due(
+        &mut self,
+        me: ProcessId,
+        id: LetterId,
+        fence: i64,
+        settlement: &Settlement,
+    ) -> Result<bool, Error> {
+        let row = self.row(id)?;
+        if row.fence != fence {
+            let text = format!("redelivery {} was taken over", id.0);
+            return Err(Error::new(ErrorCode::LeaseLost, text));
+        }
+        if row.state != LetterState::Running || row.owner != Some(me) || row.held {
+            return Ok(false);
+        }
+        let (subscription, event) = (row.subscription, row.event.id);
+        if let Some(key) = &settlement.dedup_key {
+            let done = settlement.outcome == Outcome::Done;
+            self.end_key(subscription, key, event, done);
+        }
+        if let Outcome::Failed(failure) = &settlement.outcome {
+            self.fail_row(id, me, failure, settlement.retry_at, settlement.held);
+        } else {
+            self.recover(id, me, &settlement.outcome, false);
+        }
+        Ok(true)
+    }
+
+    /// Ends a row as recovered; of one that had failed, that is a verdict.
+    fn recover(&mut self, id: LetterId, me: ProcessId, outcome: &Outcome, late: bool) {
+        let now = self.now;
+        let Some(row) = self.rows.get_mut(&id) else {
+            return;
+        };
+        row.state = LetterState::Recovered;
+        row.owner = None;
+        row.held = false;
+        row.due = None;
+        row.changed_at = now;
+        let (subscription, event) = (row.subscription, Arc::clone(&row.event));
+        let (letter, attempts) = (row.is_letter(), row.attempts);
+        let evidence = json!({ "letter": id, "attempts": attempts, "late": late });
+        match outcome {
+            Outcome::Skipped { reason } => {
+                let evidence = json!({ "letter": id, "reason": reason });
+                self.verdict(Code::HnSkipped, subscription, &event, Some(me), evidence);
+            }
+            Outcome::Duplicate { original, key, .. } => {
+                let evidence = json!({ "letter": id, "original": original, "key": key });
+                self.verdict(Code::HnDuplicate, subscription, &event, Some(me), evidence);
+            }
+            Outcome::Done | Outcome::Failed(_) => {}
+        }
+        if letter {
+            self.verdict(Code::StRecovered, subscription, &event, Some(me), evidence);
+        }
+    }
+
+    pub(super) fn row(&self, id: LetterId) -> Result<&Row, Error> {
+        self.rows.get(&id).ok_or_else(|| {
+            Error::new(ErrorCode::NotFound, format!("no dead letter {}", id.0))
+                .with_next("ringrift dlq ls")
+        })
+    }
+
+    pub(super) fn park(
+        &mut self,
+        me: ProcessId,
+        id: SubscriptionId,
+        event: Arc<Event>,
+        failure: &Failure,
+        (retry_at, held): (Option<Time>, bool),
+    ) -> Result<LetterId, Error> {
+        let subscription = self.subscription(id)?;
+        if subscription.kind == Kind::Durable {
+            let text = format!("cannot park for {:?}: it is durable", subscription.name);
+            return Err(Error::new(ErrorCode::WrongState, text));
+        }
+        let standing = self
+            .rows
+            .values()
+            .find(|row| row.subscription == id && row.event.id == event.id && row.is_unfinished());
+        if let Some(row) = standing {
+            return Ok(row.id);
+        }
+        let row = new_row(subscription, event, Why::Retry, 1, self.now);
+        let letter = self.add_row(row);
+        self.fail_row(letter, me, failure, retry_at, held);
+        Ok(letter)
+    }
+
+    pub(super) fn late(
+        &mut self,
+        me: ProcessId,
+        subscription: SubscriptionId,
+        event: EventId,
+        outcome: &Outcome,
+    ) -> bool {
+        let held = self.rows.values().find(|row| {
+            row.held
+                && row.owner == Some(me)
+                && row.subscription == subscription
+                && row.event.id == event
+        });
+        let Some(id) = held.map(|row| row.id) else {
+            return false;
+        };
+        if let Outcome::Failed(failure) = outcome {
+            let evidence = json!({ "letter": id, "error": failure.message });
+            if let Some(event) = self.free_held(id) {
+                self.verdict(Code::HnAbandoned, subscription, &event, Some(me), evidence);
+            }
+        } else {
+            self.recover(id, me, outcome, true);
+        }
+        true
+    }
+
+    /// Lets a held row go: it is due at the time it was given, or stays dead.
+    pub(super) fn free_held(&mut self, id: LetterId) -> Option<Arc<Event>> {
+        let row = self.rows.get_mut(&id)?;
+        row.held = false;
+        row.owner = None;
+        row.fence += 1;
+        if row.state == LetterState::Running {
+            row.state = LetterState::Retrying;
+        }
+        Some(Arc::clone(&row.event))
+    }
+
+    pub(super) fn replay(
+        &mut self,
+        id: SubscriptionId,
+        seq: Seq,
+        by: String,
+    ) -> Result<LetterId, Error> {
+        let subscription = self.subscription(id)?;
+        if subscription.ended_at.is_some() {
+            let text = format!(
+                "cannot replay event {seq} for {:?}: it has ended",
+                subscription.name
+            );
+            return Err(Error::new(ErrorCode::WrongState, text));
+        }
+        if self.hidden(seq) {
+            return Err(Error::no_seq(seq));
+        }
+        let letter = self.row_of(id, seq, Why::Replay);
+        self.note_act(id, "events.replay", by);
+        Ok(letter)
+    }
+}
+
+/// Whether a host of `version` may take the row: nothing at or after the version's border.
+fn within(subscription: &Subscription, version: i64, row: &Row) -> bool {
+    let border = subscription
+        .versions
+        .iter()
+        .find(|(v, _)| v.number == version);
+    let valid_to = border.and_then(|(version, _)| version.valid_to);
+    match (valid_to, row.event.seq) {
+        (Some(valid_to), Some(seq)) => seq < valid_to || row.kind == Kind::Live,
+        (None, _) | (_, None) => true,
+    }
+}

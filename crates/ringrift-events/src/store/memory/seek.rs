@@ -1,0 +1,97 @@
+//! Moving a subscription, and ending what it owed.
+
+use serde_json::json;
+
+use super::state::{Delivery, Subscription, World};
+use crate::event::Seq;
+use crate::store::Error;
+use crate::store::subscriptions::{Generation, SeekTo, Sought, SubscriptionId};
+use crate::verdict::Code;
+
+impl World {
+    pub(super) fn seek(
+        &mut self,
+        id: SubscriptionId,
+        to: SeekTo,
+        by: String,
+        dry_run: bool,
+    ) -> Result<Sought, Error> {
+        let subscription = self.standing(id, "seek")?;
+        let to = self.place_of(to);
+        let from = self.settled(subscription);
+        let owed = self.unfinished(subscription);
+        let skipped: Vec<Seq> = owed.iter().copied().filter(|seq| *seq <= to).collect();
+        let again = self
+            .log
+            .range(to.next()..)
+            .filter(|(seq, logged)| {
+                logged.deleted_at.is_none()
+                    && subscription.version_at(**seq).1.takes(&logged.event)
+                    && self.is_done(subscription, **seq)
+            })
+            .count();
+        let sought = Sought {
+            from,
+            to,
+            generation: Generation(subscription.generation.0 + i64::from(!dry_run)),
+            skipped: skipped.len() as u64,
+            again: again as u64,
+        };
+        if dry_run {
+            return Ok(sought);
+        }
+        self.end_owed(id, &skipped, Code::StSkippedBySeek, &by);
+        self.close_claims(id);
+        self.discard_rows(id);
+        self.release_keys(id, None);
+        if let Some(subscription) = self.subscriptions.get_mut(&id) {
+            subscription.generation = sought.generation;
+            subscription.base = to;
+            subscription.cursor = to;
+            subscription.deliveries.clear();
+        }
+        self.note_act(id, "subs.seek", by);
+        Ok(sought)
+    }
+
+    fn place_of(&self, to: SeekTo) -> Seq {
+        match to {
+            SeekTo::After(seq) => seq.max(Seq::START).min(self.head),
+            SeekTo::Beginning => Seq(self.oldest_kept().0 - 1),
+            SeekTo::End => self.head,
+            SeekTo::Time(time) => {
+                let mut later = self.log.iter().filter(|(_, l)| l.committed_at >= time);
+                later.next().map_or(self.head, |(seq, _)| Seq(seq.0 - 1))
+            }
+        }
+    }
+
+    /// Whether a delivery of the current generation came to its end.
+    fn is_done(&self, subscription: &Subscription, seq: Seq) -> bool {
+        match subscription.deliveries.get(&seq) {
+            Some(Delivery::Done) => true,
+            Some(Delivery::Again(row)) => !self.rows[row].is_unfinished(),
+            Some(Delivery::Claimed(_) | Delivery::Expired | Delivery::Purged(_)) | None => false,
+        }
+    }
+
+    /// The deliveries of the current generation that have not come to an end.
+    pub(super) fn unfinished(&self, subscription: &Subscription) -> Vec<Seq> {
+        let open = |seq: &Seq| match subscription.deliveries.get(seq) {
+            Some(Delivery::Claimed(_)) => true,
+            Some(Delivery::Again(row)) => self.rows[row].is_unfinished(),
+            Some(Delivery::Done | Delivery::Expired | Delivery::Purged(_)) => false,
+            None => *seq > subscription.cursor && !self.hidden(*seq),
+        };
+        let owed = self.owed_after(subscription, subscription.base);
+        owed.map(|(seq, _)| seq).filter(open).collect()
+    }
+
+    /// Keeps one verdict for the range that these deliveries span.
+    pub(super) fn end_owed(&mut self, id: SubscriptionId, owed: &[Seq], code: Code, by: &str) {
+        if let (Some(first), Some(last)) = (owed.first(), owed.last()) {
+            let evidence = json!({ "by": by, "deliveries": owed.len() });
+            self.verdict_range(code, id, (*first, *last), evidence);
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Subscribing, unsubscribing, pausing, removing, and how subscriptions stand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::matching::Matcher;
+use super::state::{Delivery, Life, Subscription, World};
+use crate::event::{ProcessId, Seq};
+use crate::store::letters::LetterState;
+use crate::store::subscriptions::{
+    Definition, Generation, Kind, Start, Subscribed, SubscriptionId, SubscriptionState, Version,
+};
+use crate::store::{Error, ErrorCode};
+use crate::verdict::Code;
+
+impl World {
+    pub(super) fn subscribe(
+        &mut self,
+        me: ProcessId,
+        definition: Definition,
+        replace: bool,
+    ) -> Result<Subscribed, Error> {
+        let matcher = Matcher::new(&definition)?;
+        let standing = self.subscriptions.values().find(|s| {
+            s.name == definition.name
+                && s.kind == definition.kind
+                && s.ended_at.is_none()
+                && (s.kind == Kind::Durable || s.process == Some(me))
+        });
+        let id = match standing {
+            Some(standing) => standing.id,
+            None => return Ok(self.create(me, definition, matcher)),
+        };
+        let next = self.head.next();
+        let now = self.now;
+        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+            return Err(no_subscription(id));
+        };
+        let current = &subscription.current().0.definition;
+        if *current != definition {
+            if !replace {
+                return Err(current.differs(&definition));
+            }
+            subscription.add_version(definition, matcher, next, now);
+        }
+        self.host(me, id);
+        self.subscribed(id, true)
+    }
+
+    fn create(&mut self, me: ProcessId, definition: Definition, matcher: Matcher) -> Subscribed {
+        let last = self.subscriptions.keys().next_back().map_or(0, |id| id.0);
+        let id = SubscriptionId(last + 1);
+        let valid_from = match (definition.kind, definition.start) {
+            (Kind::Live, _) | (Kind::Durable, Start::Now) => self.head.next(),
+            (Kind::Durable, Start::Beginning) => self.oldest_kept(),
+            (Kind::Durable, Start::After(seq)) => seq.next(),
+        };
+        let before = Seq(valid_from.0 - 1);
+        let is_live = definition.kind == Kind::Live;
+        let version = Version {
+            number: 1,
+            definition: definition.clone(),
+            valid_from,
+            valid_to: None,
+            created_at: self.now,
+        };
+        let subscription = Subscription {
+            id,
+            name: definition.name,
+            kind: definition.kind,
+            versions: vec![(version, matcher)],
+            process: is_live.then_some(me),
+            generation: Generation(1),
+            paused: None,
+            base: before,
+            cursor: before,
+            ended_at: None,
+            orphaned_since: None,
+            open: BTreeSet::new(),
+            deliveries: BTreeMap::new(),
+        };
+        self.subscriptions.insert(id, subscription);
+        self.host(me, id);
+        Subscribed {
+            id,
+            version: 1,
+            generation: Generation(1),
+            valid_from,
+            existed: false,
+        }
+    }
+
+    /// The place of the oldest event kept, or the next place of an empty log.
+    pub(super) fn oldest_kept(&self) -> Seq {
+        let kept = self.log.keys().next();
+        kept.map_or(self.head.next(), |seq| *seq)
+    }
+
+    fn host(&mut self, me: ProcessId, id: SubscriptionId) {
+        if let Some(subscription) = self.subscriptions.get_mut(&id) {
+            subscription.orphaned_since = None;
+            let version = subscription.current().0.number;
+            if let Some(member) = self.members.get_mut(&me) {
+                member.hosts.insert(id, version);
+            }
+        }
+    }
+
+    fn subscribed(&self, id: SubscriptionId, existed: bool) -> Result<Subscribed, Error> {
+        let subscription = self.subscription(id)?;
+        let version = &subscription.current().0;
+        Ok(Subscribed {
+            id,
+            version: version.number,
+            generation: subscription.generation,
+            valid_from: version.valid_from,
+            existed,
+        })
+    }
+
+    pub(super) fn unsubscribe(
+        &mut self,
+        me: ProcessId,
+        id: SubscriptionId,
+        at: Option<Seq>,
+    ) -> Result<(), Error> {
+        let subscription = self.subscription(id)?;
+        if subscription.kind == Kind::Durable {
+            self.unhost(me, id);
+            return Ok(());
+        }
+        if subscription.process != Some(me) {
+            return Err(Error::new(
+                ErrorCode::WrongState,
+                format!(
+                    "live subscription {:?} belongs to another process",
+                    subscription.name
+                ),
+            ));
+        }
+        self.end_live(id, at);
+        self.unhost(me, id);
+        Ok(())
+    }
+
+    /// Ends a live subscription after `at` (default: the log's end); an ended one stays as it is.
+    pub(super) fn end_live(&mut self, id: SubscriptionId, at: Option<Seq>) {
+        let (now, head) = (self.now, self.head);
+        if let Some(subscription) = self.subscriptions.get_mut(&id)
+            && subscription.ended_at.is_none()
+        {
+            subscription.ended_at = Some(now);
+            if let Some((version, _)) = subscription.versions.last_mut() {
+                let end = at.unwrap_or(head).next();
+                version.valid_to = Some(end.max(version.valid_from));
+            }
+        }
+    }
+
+    pub(super) fn unhost(&mut self, me: ProcessId, id: SubscriptionId) {
+        if let Some(member) = self.members.get_mut(&me) {
+            member.hosts.remove(&id);
+        }
+        let now = self.now;
+        if self.hosts_of(id).is_empty()
+            && let Some(subscription) = self.subscriptions.get_mut(&id)
+        {
+            subscription.orphaned_since.get_or_insert(now);
+        }
+    }
+
+    pub(super) fn hosts_of(&self, id: SubscriptionId) -> Vec<ProcessId> {
+        let hosting = self
+            .members
+            .iter()
+            .filter(|(_, member)| member.life == Life::Alive && member.hosts.contains_key(&id));
+        hosting.map(|(process, _)| *process).collect()
+    }
+
+    pub(super) fn subscription(&self, id: SubscriptionId) -> Result<&Subscription, Error> {
+        self.subscriptions
+            .get(&id)
+            .ok_or_else(|| no_subscription(id))
+    }
+
+    /// A durable subscription that has not been removed.
+    pub(super) fn standing(&self, id: SubscriptionId, verb: &str) -> Result<&Subscription, Error> {
+        let subscription = self.subscription(id)?;
+        let name = &subscription.name;
+        if subscription.kind == Kind::Live {
+            let text = format!("cannot {verb} {name:?}: it is a live subscription");
+            return Err(Error::new(ErrorCode::WrongState, text));
+        }
+        if subscription.ended_at.is_some() {
+            let text = format!("cannot {verb} {name:?}: it was removed");
+            return Err(Error::new(ErrorCode::WrongState, text));
+        }
+        Ok(subscription)
+    }
+
+    pub(super) fn subscription_states(&self) -> Vec<SubscriptionState> {
+        let mut states: Vec<SubscriptionState> = self
+            .subscriptions
+            .values()
+            .map(|s| self.state_of(s))
+            .collect();
+        states.sort_by(|a, b| (&a.current().name, a.id).cmp(&(&b.current().name, b.id)));
+        states
+    }
+
+    fn state_of(&self, subscription: &Subscription) -> SubscriptionState {
+        let rows = || {
+            self.rows.values().filter(|row| {
+                row.subscription == subscription.id && row.generation == subscription.generation
+            })
+        };
+        let count = |state: LetterState| {
+            let letters = rows().filter(|row| row.failed.is_some() && row.state == state);
+            letters.count() as u64
+        };
+        let running = rows()
+            .filter(|row| row.state == LetterState::Running)
+            .count();
+        let (cursor, settled) = self.marks(subscription);
+        SubscriptionState {
+            id: subscription.id,
+            versions: subscription
+                .versions
+                .iter()
+                .map(|(v, _)| v.clone())
+                .collect(),
+            process: subscription.process,
+            generation: subscription.generation,
+            paused: subscription.paused.clone(),
+            cursor,
+            settled,
+            claimed: (self.claimed_events(subscription) + running) as u64,
+            retrying: count(LetterState::Retrying),
+            dead: count(LetterState::Dead),
+            ended_at: subscription.ended_at,
+            hosts: self.hosts_of(subscription.id),
+        }
+    }
+
+    /// The cursor and the settled position, or twice its poller's place for a live one.
+    fn marks(&self, subscription: &Subscription) -> (Seq, Seq) {
+        if subscription.kind == Kind::Durable {
+            return (subscription.cursor, self.settled(subscription));
+        }
+        let member = subscription.process.and_then(|id| self.members.get(&id));
+        let polled = member.map_or(Seq::START, |member| member.polled_to);
+        let seen = polled.max(subscription.cursor);
+        (seen, seen)
+    }
+
+    /// Everything up to here is settled or passed.
+    pub(super) fn settled(&self, subscription: &Subscription) -> Seq {
+        let open = self.open_claims(subscription.id);
+        let lowest = open.map(|(_, claim)| claim.settled_to).min();
+        lowest.map_or(subscription.cursor, |seq| seq.min(subscription.cursor))
+    }
+
+    fn claimed_events(&self, subscription: &Subscription) -> usize {
+        let owned = |id: &i64| {
+            self.claims
+                .get(id)
+                .is_some_and(|claim| claim.owner.is_some())
+        };
+        let states = subscription.deliveries.values();
+        states
+            .filter(|s| matches!(s, Delivery::Claimed(id) if owned(id)))
+            .count()
+    }
+
+    pub(super) fn pause(
+        &mut self,
+        id: SubscriptionId,
+        paused: bool,
+        by: String,
+    ) -> Result<bool, Error> {
+        self.standing(id, "pause")?;
+        let now = self.now;
+        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+            return Err(no_subscription(id));
+        };
+        if subscription.paused.is_some() == paused {
+            return Ok(false);
+        }
+        subscription.paused = paused.then(|| (now, by.clone()));
+        let act = if paused { "subs.pause" } else { "subs.resume" };
+        self.note_act(id, act, by);
+        Ok(true)
+    }
+
+    pub(super) fn remove(
+        &mut self,
+        id: SubscriptionId,
+        by: String,
+        dry_run: bool,
+    ) -> Result<u64, Error> {
+        let subscription = self.standing(id, "remove")?;
+        let hosts = self.hosts_of(id);
+        if let Some(host) = hosts.first() {
+            let text = format!(
+                "cannot remove {:?}: process {host} hosts it",
+                subscription.name
+            );
+            return Err(Error::new(ErrorCode::WrongState, text));
+        }
+        let owed = self.unfinished(subscription);
+        let count = owed.len() as u64;
+        if dry_run {
+            return Ok(count);
+        }
+        self.end_owed(id, &owed, Code::StSubscriptionRemoved, &by);
+        self.discard_rows(id);
+        self.close_claims(id);
+        let now = self.now;
+        if let Some(subscription) = self.subscriptions.get_mut(&id) {
+            subscription.ended_at = Some(now);
+        }
+        self.note_act(id, "subs.rm", by);
+        Ok(count)
+    }
+}
+
+impl Subscription {
+    fn add_version(
+        &mut self,
+        definition: Definition,
+        matcher: Matcher,
+        from: Seq,
+        now: crate::clock::Time,
+    ) {
+        let mut number = 1;
+        if let Some((last, _)) = self.versions.last_mut() {
+            last.valid_to = Some(from);
+            number = last.number + 1;
+        }
+        let version = Version {
+            number,
+            definition,
+            valid_from: from,
+            valid_to: None,
+            created_at: now,
+        };
+        self.versions.push((version, matcher));
+    }
+}
+
+pub(super) fn no_subscription(id: SubscriptionId) -> Error {
+    Error::new(ErrorCode::NotFound, format!("no subscription {}", id.0))
+        .with_next("ringrift subs ls")
+}

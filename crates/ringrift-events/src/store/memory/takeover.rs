@@ -1,0 +1,219 @@
+//! Taking over from processes that died, left or hang.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::state::{Life, Member, World};
+use crate::event::{EventId, ProcessId, Seq};
+use crate::store::deliveries::{LetterId, Why};
+use crate::store::letters::LetterState;
+use crate::store::registry::Running;
+use crate::store::subscriptions::{Kind, SubscriptionId};
+use crate::store::upkeep::{SweepRules, Swept};
+use crate::verdict::{Code, Failure, FailureKind, RetryWish};
+
+impl World {
+    pub(super) fn take_over(&mut self, me: ProcessId, rules: &SweepRules) -> Swept {
+        let mut swept = Swept::default();
+        let lost: Vec<(ProcessId, Life)> = self
+            .members
+            .iter()
+            .filter(|(id, member)| **id != me && self.is_lost(member))
+            .map(|(id, member)| (*id, member.life))
+            .collect();
+        for (process, life) in lost {
+            self.take_from(process, life, rules, &mut swept);
+        }
+        swept
+    }
+
+    /// Dead or gone and not dealt with, or silent for longer than a lease.
+    fn is_lost(&self, member: &Member) -> bool {
+        match member.life {
+            Life::Alive => self.is_silent(member),
+            Life::Left | Life::Dead => !member.swept,
+        }
+    }
+
+    pub(super) fn is_silent(&self, member: &Member) -> bool {
+        member.hung || self.monotonic.saturating_sub(member.lease_from) > self.lease
+    }
+
+    /// Ends a process that says so: what it holds is given back, and nobody died of it.
+    pub(super) fn leave(&mut self, me: ProcessId) {
+        let running = self.running_of(me);
+        let ran = |subscription: SubscriptionId, event: EventId| {
+            running
+                .iter()
+                .any(|r| r.subscription == subscription && r.event == event)
+        };
+        self.return_claims(me, &ran, Why::HandedBack, &mut Swept::default());
+        self.return_rows(me, &ran, Why::HandedBack);
+        self.end(me, Life::Left);
+        self.bury(me);
+    }
+
+    fn running_of(&self, process: ProcessId) -> Vec<Running> {
+        let member = self.members.get(&process);
+        let slots = member.map(|member| member.slots.iter().flatten().cloned().collect());
+        slots.unwrap_or_default()
+    }
+
+    fn take_from(&mut self, process: ProcessId, life: Life, rules: &SweepRules, swept: &mut Swept) {
+        let running = self.running_of(process);
+        let alone = running.len() == 1;
+        let ran = |subscription: SubscriptionId, event: EventId| {
+            running
+                .iter()
+                .any(|r| r.subscription == subscription && r.event == event)
+        };
+        let before = (swept.claims_returned, swept.interrupted);
+        let mut interrupted = self.return_claims(process, &ran, Why::LeaseLost, swept);
+        interrupted.extend(self.return_rows(process, &ran, Why::LeaseLost));
+        swept.interrupted += interrupted.len() as u64;
+        for id in interrupted {
+            self.count_death(id, process, alone, rules, swept);
+        }
+        if life != Life::Alive {
+            self.bury(process);
+        }
+        if life != Life::Alive || before != (swept.claims_returned, swept.interrupted) {
+            swept.dead.push(process);
+        }
+    }
+
+    /// Leaves a process's claims to whoever comes next; what it ran goes its own way.
+    fn return_claims(
+        &mut self,
+        process: ProcessId,
+        ran: &dyn Fn(SubscriptionId, EventId) -> bool,
+        why: Why,
+        swept: &mut Swept,
+    ) -> Vec<LetterId> {
+        let owned: Vec<(i64, SubscriptionId)> = self
+            .claims
+            .iter()
+            .filter(|(_, claim)| claim.open && claim.owner == Some(process))
+            .map(|(number, claim)| (*number, claim.subscription))
+            .collect();
+        let mut interrupted = Vec::new();
+        for (number, subscription) in owned {
+            let held: Vec<(Seq, EventId)> = self
+                .held_events(number)
+                .into_iter()
+                .filter_map(|seq| Some((seq, self.log.get(&seq)?.event.id)))
+                .collect();
+            for (seq, event) in held {
+                if ran(subscription, event) {
+                    interrupted.push(self.row_of(subscription, seq, why));
+                }
+            }
+            if let Some(claim) = self.claims.get_mut(&number) {
+                claim.owner = None;
+                claim.fence += 1;
+                claim.taken_over = why == Why::LeaseLost;
+                swept.claims_returned += 1;
+            }
+            self.close_if_settled(number);
+        }
+        interrupted
+    }
+
+    /// Makes a process's redeliveries due again; answers those it ran.
+    fn return_rows(
+        &mut self,
+        process: ProcessId,
+        ran: &dyn Fn(SubscriptionId, EventId) -> bool,
+        why: Why,
+    ) -> Vec<LetterId> {
+        let now = self.now;
+        let mut interrupted = Vec::new();
+        for row in self.rows.values_mut() {
+            if row.owner != Some(process) {
+                continue;
+            }
+            row.owner = None;
+            row.fence += 1;
+            if row.held {
+                // Its failure was counted when it timed out.
+                row.held = false;
+                if row.state == LetterState::Running {
+                    row.state = LetterState::Retrying;
+                }
+                continue;
+            }
+            row.state = LetterState::Retrying;
+            row.due = Some(now);
+            if ran(row.subscription, row.event.id) {
+                row.why = why;
+                interrupted.push(row.id);
+            }
+        }
+        interrupted
+    }
+
+    /// Counts one death; too many while alone make the event poison.
+    fn count_death(
+        &mut self,
+        id: LetterId,
+        process: ProcessId,
+        alone: bool,
+        rules: &SweepRules,
+        swept: &mut Swept,
+    ) {
+        let Some(row) = self.rows.get_mut(&id) else {
+            return;
+        };
+        row.deaths += 1;
+        row.deaths_alone += u32::from(alone);
+        let (deaths, deaths_alone) = (row.deaths, row.deaths_alone);
+        let (subscription, event) = (row.subscription, row.event.clone());
+        let evidence = json!({ "letter": id, "deaths": deaths, "alone": deaths_alone });
+        self.verdict(
+            Code::HnLeaseLost,
+            subscription,
+            &event,
+            Some(process),
+            evidence,
+        );
+        if deaths_alone >= rules.poison_deaths {
+            let failure = Failure {
+                kind: FailureKind::Poison,
+                message: format!("process died {deaths} times handling this"),
+                took: Duration::ZERO,
+                step: None,
+                wish: RetryWish::Never,
+            };
+            self.fail_row(id, process, &failure, None, false);
+            self.release_keys(subscription, Some(event.id));
+            swept.poisoned.push((subscription, event.id));
+        }
+    }
+
+    /// Ends what a dead process had of its own.
+    fn bury(&mut self, process: ProcessId) {
+        let live: Vec<SubscriptionId> = self
+            .subscriptions
+            .values()
+            .filter(|s| s.kind == Kind::Live && s.process == Some(process))
+            .map(|s| s.id)
+            .collect();
+        let polled = self.members.get(&process).map(|member| member.polled_to);
+        for id in live {
+            self.end_live(id, polled);
+        }
+        let hosted: Vec<SubscriptionId> = self
+            .members
+            .get(&process)
+            .map(|member| member.hosts.keys().copied().collect())
+            .unwrap_or_default();
+        for id in hosted {
+            self.unhost(process, id);
+        }
+        if let Some(member) = self.members.get_mut(&process) {
+            member.swept = true;
+            member.slots.clear();
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! The traits on a handle: each verb enters the world, does it, and leaves.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::hub::MemoryStore;
+use crate::clock::Time;
+use crate::event::{Event, EventId, EventType, ProcessId, Seq};
+use crate::store::deliveries::{
+    Claim, ClaimToken, LetterId, Redelivery, Reserved, Settle, Settlement, Want,
+};
+use crate::store::letters::{Acted, Letter, LetterAct, LetterFilter};
+use crate::store::log::{Appended, Batch, EventRef, Head, Logged, OnCommit, Page, TypeSet};
+use crate::store::registry::{
+    Command, Counters, DaemonState, DeclaredType, Fact, FactFilter, ProcessState, Recent, Running,
+    Slot,
+};
+use crate::store::subscriptions::{
+    Definition, SeekTo, Sought, Subscribed, SubscriptionId, SubscriptionState,
+};
+use crate::store::upkeep::{Checked, Figures, SweepRules, Swept, Tally};
+use crate::store::{
+    Deliveries, Error, ErrorCode, Letters, Log, Pending, Registry, Store, Subscriptions, Upkeep,
+};
+use crate::verdict::{Failure, Outcome};
+
+impl Store for MemoryStore {
+    fn close(&self) {
+        self.leave();
+    }
+}
+
+impl Log for MemoryStore {
+    fn append(&self, batch: Batch, then: Option<OnCommit>) -> Pending<Vec<Appended>> {
+        self.append_verb(then, |world| world.append(batch))
+    }
+
+    fn head(&self) -> Pending<Head> {
+        self.verb(|world, _| Ok(world.head()))
+    }
+
+    fn read(&self, after: Seq, types: TypeSet, limit: usize) -> Pending<(Vec<Arc<Event>>, Seq)> {
+        self.verb(|world, _| Ok(world.read(after, &types, limit)))
+    }
+
+    fn find(&self, name: EventRef) -> Pending<Vec<Logged>> {
+        self.verb(|world, _| world.find(&name))
+    }
+
+    fn list(&self, page: Page) -> Pending<Vec<Logged>> {
+        self.verb(|world, _| Ok(world.list(&page)))
+    }
+
+    fn children(&self, id: EventId) -> Pending<Vec<Logged>> {
+        self.verb(|world, _| Ok(world.children(id)))
+    }
+}
+
+impl Subscriptions for MemoryStore {
+    fn subscribe(&self, definition: Definition, replace: bool) -> Pending<Subscribed> {
+        self.verb(|world, me| world.subscribe(me, definition, replace))
+    }
+
+    fn unsubscribe(&self, id: SubscriptionId, at: Option<Seq>) -> Pending<()> {
+        self.verb(|world, me| world.unsubscribe(me, id, at))
+    }
+
+    fn subscriptions(&self) -> Pending<Vec<SubscriptionState>> {
+        self.verb(|world, _| Ok(world.subscription_states()))
+    }
+
+    fn pause(&self, id: SubscriptionId, paused: bool, by: String) -> Pending<bool> {
+        let changed = self.verb(|world, _| world.pause(id, paused, by));
+        self.ring_all();
+        changed
+    }
+
+    fn seek(&self, id: SubscriptionId, to: SeekTo, by: String, dry_run: bool) -> Pending<Sought> {
+        let sought = self.verb(|world, _| world.seek(id, to, by, dry_run));
+        self.ring_all();
+        sought
+    }
+
+    fn remove(&self, id: SubscriptionId, by: String, dry_run: bool) -> Pending<u64> {
+        self.verb(|world, _| world.remove(id, by, dry_run))
+    }
+}
+
+impl Deliveries for MemoryStore {
+    fn claim(&self, want: Want) -> Pending<Option<Claim>> {
+        self.verb(|world, me| world.claim(me, want))
+    }
+
+    fn settle(&self, settle: Settle) -> Pending<bool> {
+        self.verb(|world, me| world.settle(me, settle))
+    }
+
+    fn hand_back(&self, token: ClaimToken, keep_to: Seq) -> Pending<()> {
+        let back = self.verb(|world, me| world.hand_back(me, token, keep_to));
+        self.ring_all();
+        back
+    }
+
+    fn give_up(&self, token: ClaimToken, seq: Seq) -> Pending<()> {
+        let given = self.verb(|world, me| world.give_up(me, token, seq));
+        self.ring_all();
+        given
+    }
+
+    fn reserve(
+        &self,
+        subscription: SubscriptionId,
+        keys: Vec<(String, EventId)>,
+        ttl: Duration,
+    ) -> Pending<Vec<Reserved>> {
+        self.verb(|world, _| world.reserve(subscription, keys, ttl))
+    }
+
+    fn claim_due(
+        &self,
+        subscriptions: Vec<SubscriptionId>,
+        max: usize,
+    ) -> Pending<Vec<Redelivery>> {
+        self.verb(|world, me| Ok(world.claim_due(me, &subscriptions, max)))
+    }
+
+    fn next_due(&self, subscriptions: Vec<SubscriptionId>) -> Pending<Option<Time>> {
+        self.verb(|world, me| Ok(world.next_due(me, &subscriptions)))
+    }
+
+    fn settle_due(&self, id: LetterId, fence: i64, settlement: Settlement) -> Pending<bool> {
+        self.verb(|world, me| world.settle_due(me, id, fence, &settlement))
+    }
+
+    fn park(
+        &self,
+        subscription: SubscriptionId,
+        event: Arc<Event>,
+        failure: Failure,
+        retry_at: Option<Time>,
+        held: bool,
+    ) -> Pending<LetterId> {
+        self.verb(|world, me| world.park(me, subscription, event, &failure, (retry_at, held)))
+    }
+
+    fn late(
+        &self,
+        subscription: SubscriptionId,
+        event: EventId,
+        outcome: Outcome,
+    ) -> Pending<bool> {
+        self.verb(|world, me| Ok(world.late(me, subscription, event, &outcome)))
+    }
+
+    fn replay(&self, subscription: SubscriptionId, seq: Seq, by: String) -> Pending<LetterId> {
+        let letter = self.verb(|world, _| world.replay(subscription, seq, by));
+        self.ring_all();
+        letter
+    }
+}
+
+impl Letters for MemoryStore {
+    fn letters(&self, filter: LetterFilter) -> Pending<Vec<Letter>> {
+        self.verb(|world, _| Ok(world.letters(&filter)))
+    }
+
+    fn count_letters(&self) -> Pending<u64> {
+        self.verb(|world, _| Ok(world.count_letters()))
+    }
+
+    fn act(&self, act: LetterAct, seen: Vec<(LetterId, u32)>, by: String) -> Pending<Acted> {
+        let acted = self.verb(|world, _| Ok(world.act(act, seen, &by)));
+        self.ring_all();
+        acted
+    }
+
+    fn edit(
+        &self,
+        id: LetterId,
+        attempts_seen: u32,
+        edited: Event,
+        by: String,
+    ) -> Pending<LetterId> {
+        let letter = self.verb(|world, _| world.edit(id, attempts_seen, edited, &by));
+        self.ring_all();
+        letter
+    }
+}
+
+impl Registry for MemoryStore {
+    fn process(&self) -> ProcessId {
+        self.me
+    }
+
+    fn processes(&self) -> Pending<Vec<ProcessState>> {
+        self.verb(|world, _| Ok(world.process_states()))
+    }
+
+    fn beat(&self, counters: Counters, polled_to: Seq) {
+        self.touch(|world, me| world.beat(me, counters, polled_to));
+    }
+
+    fn started(&self, running: Running) -> Option<Slot> {
+        self.touch(|world, me| world.started(me, running)).flatten()
+    }
+
+    fn step(&self, slot: Slot, step: &str) {
+        self.touch(|world, me| {
+            if let Some(running) = world.running(me, slot) {
+                running.step = Some(step.to_owned());
+            }
+        });
+    }
+
+    fn abandoned(&self, slot: Slot) {
+        self.touch(|world, me| {
+            if let Some(running) = world.running(me, slot) {
+                running.abandoned = true;
+            }
+        });
+    }
+
+    fn ended(&self, slot: Option<Slot>, recent: Recent) {
+        self.touch(|world, me| world.ended(me, slot, recent));
+    }
+
+    fn wait_for_news(&self, seen: u64, at_most: Duration) -> u64 {
+        self.wait_bell(seen, at_most)
+    }
+
+    fn ring(&self) {
+        self.ring_all();
+    }
+
+    fn elect(&self, role: &str) -> Pending<bool> {
+        self.verb(|world, me| Ok(world.elect(me, role)))
+    }
+
+    fn resign(&self, role: &str) -> Pending<()> {
+        self.verb(|world, me| {
+            world.resign(me, role);
+            Ok(())
+        })
+    }
+
+    fn elected(&self, role: &str) -> Pending<Option<ProcessId>> {
+        self.verb(|world, _| Ok(world.roles.get(role).copied()))
+    }
+
+    fn report_daemons(&self, states: Vec<DaemonState>) -> Pending<()> {
+        self.verb(|world, _| {
+            world.report_daemons(states);
+            Ok(())
+        })
+    }
+
+    fn daemons(&self) -> Pending<Vec<DaemonState>> {
+        self.verb(|world, _| Ok(world.daemons.values().cloned().collect()))
+    }
+
+    fn send(&self, process: ProcessId, verb: String, args: String, by: String) -> Pending<i64> {
+        let sent = self.verb(|world, _| world.send(process, verb, args, by));
+        self.ring_all();
+        sent
+    }
+
+    fn take_commands(&self) -> Pending<Vec<Command>> {
+        self.verb(|world, me| Ok(world.take_commands(me)))
+    }
+
+    fn answer(&self, id: i64, result: String) -> Pending<()> {
+        let answered = self.verb(|world, _| world.answer(id, result));
+        self.ring_all();
+        answered
+    }
+
+    fn command(&self, id: i64) -> Pending<Command> {
+        self.verb(|world, _| world.command(id))
+    }
+
+    fn declare_types(&self, types: Vec<DeclaredType>) -> Pending<()> {
+        self.verb(|world, _| world.declare_types(types))
+    }
+
+    fn declared_types(&self) -> Pending<Vec<DeclaredType>> {
+        self.verb(|world, _| Ok(world.types.values().cloned().collect()))
+    }
+
+    fn keep_catalog(&self, hash: u64, text: String) -> Pending<()> {
+        self.verb(|world, _| {
+            world.catalogs.entry(hash).or_insert(text);
+            Ok(())
+        })
+    }
+
+    fn count_unbridged(&self, counts: Vec<(EventType, u64)>) -> Pending<()> {
+        self.verb(|world, me| {
+            world.count_unbridged(me, counts);
+            Ok(())
+        })
+    }
+
+    fn record(&self, facts: Vec<Fact>) -> Pending<()> {
+        self.verb(|world, _| {
+            facts.into_iter().for_each(|fact| world.note(fact));
+            Ok(())
+        })
+    }
+
+    fn facts(&self, filter: FactFilter) -> Pending<Vec<Fact>> {
+        self.verb(|world, _| Ok(world.facts_of(&filter)))
+    }
+}
+
+impl Upkeep for MemoryStore {
+    fn take_over(&self, rules: SweepRules) -> Pending<Swept> {
+        let swept = self.verb(|world, me| Ok(world.take_over(me, &rules)));
+        self.ring_all();
+        swept
+    }
+
+    fn retain(&self, rules: SweepRules) -> Pending<Swept> {
+        self.verb(|world, _| Ok(world.retain(&rules)))
+    }
+
+    fn count_pending(&self) -> Pending<u64> {
+        self.verb(|world, _| Ok(world.count_pending()))
+    }
+
+    fn tallies(&self) -> Pending<Vec<Tally>> {
+        self.verb(|world, _| Ok(world.tallies()))
+    }
+
+    fn figures(&self) -> Pending<Figures> {
+        self.verb(|world, _| Ok(world.figures()))
+    }
+
+    fn clear_queue(&self, by: String, dry_run: bool) -> Pending<u64> {
+        self.verb(|world, _| Ok(world.clear_queue(by, dry_run)))
+    }
+
+    fn restore_queue(&self, by: String, dry_run: bool) -> Pending<u64> {
+        let restored = self.verb(|world, _| Ok(world.restore_queue(by, dry_run)));
+        self.ring_all();
+        restored
+    }
+
+    fn check(&self) -> Pending<Checked> {
+        self.verb(|world, _| Ok(world.check()))
+    }
+
+    fn backup(&self, to: PathBuf) -> Pending<()> {
+        let text = format!("cannot back up to {}: the store is in memory", to.display());
+        self.verb(|_, _| Err(Error::new(ErrorCode::WrongState, text)))
+    }
+
+    fn query(
+        &self,
+        _sql: String,
+        _limit: usize,
+    ) -> Pending<(Vec<String>, Vec<Vec<serde_json::Value>>)> {
+        let text = "cannot run SQL: the store is in memory";
+        self.verb(|_, _| Err(Error::new(ErrorCode::WrongState, text)))
+    }
+}
