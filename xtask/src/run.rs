@@ -1,8 +1,8 @@
 //! Running other programs: their command line is printed, their failure names it.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
@@ -54,21 +54,81 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
 
 /// Runs a command, shows each line of its standard output and gives it to `see`. Returns whether
 /// it succeeded.
-pub(crate) fn watch(command: &mut Command, mut see: impl FnMut(&str)) -> Result<bool> {
+///
+/// A command that says nothing for `quiet_max` hangs: it is ended with all its descendants, so that
+/// the run still comes to its closing line.
+pub(crate) fn watch(
+    command: &mut Command,
+    quiet_max: Duration,
+    mut see: impl FnMut(&str),
+) -> Result<bool> {
     println!("    {}", line_of(command));
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("starting `{}`", line_of(command)))?;
     let output = child.stdout.take().context("the child has no output")?;
-    for line in BufReader::new(output).split(b'\n') {
-        let line = line.context("reading the child's output")?;
-        let line = String::from_utf8_lossy(&line);
-        println!("{line}");
-        see(&line);
+    let (tell, told) = sync_channel(LINES_AHEAD);
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).split(b'\n') {
+            // Nobody listens any more once the command was ended.
+            if tell.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    loop {
+        match told.recv_timeout(quiet_max) {
+            Ok(line) => {
+                let line = line.context("reading the child's output")?;
+                let line = String::from_utf8_lossy(&line);
+                println!("{line}");
+                see(&line);
+            }
+            Err(RecvTimeoutError::Disconnected) => return Ok(child.wait()?.success()),
+            Err(RecvTimeoutError::Timeout) => {
+                end_with_descendants(&mut child)?;
+                bail!("`{}` said nothing for {quiet_max:?}", line_of(command));
+            }
+        }
     }
-    std::io::stdout().flush()?;
-    Ok(child.wait()?.success())
+}
+
+/// Lines read ahead of the one that is shown; the child waits when they are used up.
+const LINES_AHEAD: usize = 1_000;
+
+/// Ends a child and whatever it started. Only Linux tells who started whom; elsewhere the child
+/// alone ends.
+fn end_with_descendants(child: &mut Child) -> Result<()> {
+    let mut family = vec![child.id()];
+    let pairs = parents();
+    let mut next = 0;
+    while let Some(parent) = family.get(next).copied() {
+        let children = pairs.iter().filter(|(_, its)| *its == parent);
+        family.extend(children.map(|(pid, _)| *pid));
+        next += 1;
+    }
+    let pids = family.iter().skip(1).map(u32::to_string);
+    succeeds(Command::new("kill").arg("-KILL").args(pids));
+    child.kill().context("ending the child")?;
+    child.wait()?;
+    Ok(())
+}
+
+/// Every process with its parent.
+fn parents() -> Vec<(u32, u32)> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| {
+            let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            // The name in brackets may hold anything; after the last one come state and parent.
+            let parent = stat.rsplit(')').next()?.split_whitespace().nth(1)?;
+            Some((pid, parent.parse().ok()?))
+        })
+        .collect()
 }
 
 /// Runs a program that must end by itself within `limit`, and returns its standard output.
@@ -134,10 +194,33 @@ mod tests {
     #[test]
     fn every_line_is_seen() {
         let mut lines = Vec::new();
-        let good = watch(Command::new("printf").arg("a\\nb\\n"), |line| {
+        let mut printf = Command::new("printf");
+        let good = watch(printf.arg("a\\nb\\n"), Duration::from_secs(10), |line| {
             lines.push(line.to_owned());
         });
         assert!(good.unwrap());
         assert_eq!(lines, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_ended_with_what_it_started() {
+        let mut child = None;
+        let mut shell = Command::new("sh");
+        // The line comes at once, then nothing: the shell waits for what it started.
+        shell.args(["-c", "sleep 61 & echo $!; wait"]);
+        let error = watch(&mut shell, Duration::from_millis(500), |line| {
+            child = line.parse::<u32>().ok();
+        });
+        assert!(error.unwrap_err().to_string().contains("said nothing"));
+        let child = child.unwrap();
+        let alive = parents().iter().any(|(pid, _)| {
+            *pid == child
+                && std::fs::read_to_string(format!("/proc/{pid}/cmdline"))
+                    .is_ok_and(|line| line.starts_with("sleep"))
+        });
+        assert!(
+            !alive,
+            "process {child} outlived the command that started it"
+        );
     }
 }

@@ -18,6 +18,11 @@ const SETTINGS: &[(&str, &str)] = &[];
 /// Longest an example may run.
 const EXAMPLE_LIMIT: Duration = Duration::from_secs(120);
 
+/// Longest that no test program says a word before the run counts as hung: tests are bounded to
+/// seconds, at full size to hours.
+const QUIET_MAX: Duration = Duration::from_secs(10 * 60);
+const QUIET_MAX_LONG: Duration = Duration::from_secs(12 * 60 * 60);
+
 /// How many tests passed and failed.
 #[derive(Clone, Copy, Default, Debug, PartialEq)]
 struct Count {
@@ -54,23 +59,33 @@ fn tests(long: bool, count: &mut Count) -> Result<()> {
     if long {
         command.env("RINGRIFT_LONG", "1");
     }
-    let good = watch(&mut command, |line| {
+    let mut failed = Vec::new();
+    let quiet_max = if long { QUIET_MAX_LONG } else { QUIET_MAX };
+    let good = watch(&mut command, quiet_max, |line| {
         if let Some(more) = result_line(line) {
             count.passed += more.passed;
             count.failed += more.failed;
+        } else if let Some(name) = failed_name(line) {
+            failed.push(name.to_owned());
         }
-    })?;
+    });
+    let good = good.inspect_err(|_| count.failed += 1)?;
     if !good && count.failed == 0 {
         // A build that fails, or a test program that dies, prints no result of its own.
         count.failed = 1;
     }
     ensure!(
         good,
-        "{} tests failed, or a test program died",
+        "{} failed, or a test program died {failed:?}",
         count.failed
     );
     ensure!(count.passed > 0, "no test ran");
     Ok(())
+}
+
+/// The name of a test that failed: programs run one after the other, so its own message is far up.
+fn failed_name(line: &str) -> Option<&str> {
+    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
 }
 
 /// The counts in the closing line of one test program.
@@ -117,5 +132,7 @@ mod tests {
         assert_eq!(result_line(line), Some(expected));
         assert_eq!(result_line("running 12 tests"), None);
         assert_eq!(result_line("test result: broken"), None);
+        assert_eq!(failed_name("test a::b ... FAILED"), Some("a::b"));
+        assert_eq!(failed_name("test a::b ... ok"), None);
     }
 }
