@@ -7,7 +7,7 @@ use super::{EventLog, Level};
 use crate::coded::Coded;
 use crate::event::{Event, EventType, Seq};
 use crate::store;
-use crate::verdict::Failure;
+use crate::verdict::{Code, Failure};
 
 macro_rules! say {
     ($($arg:tt)*) => {
@@ -140,6 +140,17 @@ impl EventLog {
         );
     }
 
+    /// The door refused a subscribe.
+    pub fn refused_subscribe(&self, name: &str, error: &dyn Coded) {
+        self.line(
+            Level::Warn,
+            &format!(
+                "subscribe refused name={name} code={} {error}",
+                error.code()
+            ),
+        );
+    }
+
     /// A publish failed at the store.
     pub fn publish_failed(&self, event: &Event, error: &store::Error) {
         self.event_line(
@@ -260,6 +271,35 @@ impl EventLog {
             &format!(
                 "handler blocks a runtime thread name={name} id={event} for={} ms",
                 since.as_millis()
+            ),
+        );
+    }
+
+    /// A delivery was a duplicate.
+    pub fn duplicate(&self, name: &str, event: &Event) {
+        self.event_line(
+            Level::Debug,
+            "duplicate",
+            (&event.event_type, event.id),
+            say!(
+                "duplicate name={name} on {} id={}",
+                event.event_type.constant(),
+                event.id
+            ),
+        );
+    }
+
+    /// A run that had been given up ended after all.
+    pub fn handler_ended_late(&self, name: &str, event: &Event, took: Duration, code: Code) {
+        self.event_line(
+            Level::Warn,
+            "ended late",
+            (&event.event_type, event.id),
+            say!(
+                "given-up run ended after {} ms name={name} result={code} on {} id={}",
+                took.as_millis(),
+                event.event_type.constant(),
+                event.id
             ),
         );
     }

@@ -108,12 +108,14 @@ impl Claimed {
         self.unstarted.len()
     }
 
-    /// The events that run now.
-    pub fn running(&self) -> impl Iterator<Item = Seq> + '_ {
-        self.started
+    /// The events that run now, and those that still wait, in no order.
+    pub fn unfinished(&self) -> impl Iterator<Item = Seq> + '_ {
+        let running = self
+            .started
             .iter()
             .filter(|(_, ended)| !ended)
-            .map(|(seq, _)| *seq)
+            .map(|(seq, _)| *seq);
+        running.chain(self.unstarted.iter().filter_map(|event| event.seq))
     }
 
     /// Whether everything of it has ended and has been told.

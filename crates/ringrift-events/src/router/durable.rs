@@ -45,7 +45,7 @@ struct Ended {
 
 impl Durable {
     pub(super) fn new(shared: Arc<Shared>, hosted: Arc<Hosted>) -> Durable {
-        let (end, ends) = mpsc::channel(hosted.handler.policy().concurrency.max(1));
+        let (end, ends) = mpsc::channel(concurrency(&hosted));
         let now = shared.clock.monotonic();
         Durable {
             shared,
@@ -67,14 +67,16 @@ impl Durable {
             self.claim_more().await;
             self.start_some();
             self.settle().await;
-            let idle_for = if self.unstarted() > 0 { HAND_BACK_AFTER } else { Duration::MAX };
+            let idle_for = if self.unstarted() > 0 {
+                HAND_BACK_AFTER
+            } else {
+                Duration::MAX
+            };
             tokio::select! {
                 biased;
                 () = hosted.until_ended() => ended = true,
                 Some(end) = self.ends.recv() => self.note_all(end).await,
                 () = hosted.news.notified() => {}
-                // A blocking run that had been given up freed its slot.
-                () = hosted.handler.slot_free(), if self.waits_for_slot() => {}
                 () = idle(idle_for) => self.hand_back().await,
             }
         }
@@ -85,22 +87,19 @@ impl Durable {
         self.claims.iter().map(Claimed::unstarted).sum()
     }
 
-    fn waits_for_slot(&self) -> bool {
-        self.running.len() < self.hosted.handler.policy().concurrency
-            && self.hosted.handler.free_slots() == 0
-    }
-
     async fn claim_more(&mut self) {
         while self.unstarted() == 0
             && self.hosted.handler.free_slots() > 0
             && self.shared.polling.load(Ordering::SeqCst)
             && self.hosted.has_news.swap(false, Ordering::SeqCst)
         {
-            let want = Want { subscription: self.hosted.id, max: self.wanted() };
+            let want = Want {
+                subscription: self.hosted.id,
+                max: self.wanted(),
+            };
             match self.shared.store.claim(want).await {
                 Ok(Some(claim)) => {
                     self.hosted.has_news.store(true, Ordering::SeqCst);
-                    self.shared.claimed(&self.hosted, &claim);
                     self.claims.push(Claimed::new(claim));
                 }
                 Ok(None) => {}
@@ -123,16 +122,19 @@ impl Durable {
             self.ended_since = (0, now);
         }
         let pace = usize::try_from(self.pace_per_s).unwrap_or(usize::MAX);
-        self.hosted.handler.free_slots().max(pace).clamp(1, CLAIM_EVENTS_MAX)
+        self.hosted
+            .handler
+            .free_slots()
+            .max(pace)
+            .clamp(1, CLAIM_EVENTS_MAX)
     }
 
     fn start_some(&mut self) {
         let ordered = self.hosted.definition.ordered_by_key;
         for claimed in &mut self.claims {
             loop {
-                let concurrency = self.hosted.handler.policy().concurrency;
                 let slots = self.hosted.handler.free_slots();
-                if self.running.len() >= concurrency || slots == 0 {
+                if self.running.len() >= concurrency(&self.hosted) || slots == 0 {
                     return;
                 }
                 let busy: HashSet<&str> = match ordered {
@@ -141,8 +143,11 @@ impl Durable {
                 };
                 let may_start =
                     |event: &Event| event.key.as_deref().is_none_or(|key| !busy.contains(key));
-                let Some(event) = claimed.start_next(may_start) else { break };
-                self.running.insert(event.seq.unwrap_or_default(), event.key.clone());
+                let Some(event) = claimed.start_next(may_start) else {
+                    break;
+                };
+                self.running
+                    .insert(event.seq.unwrap_or_default(), event.key.clone());
                 self.shared.runtime.spawn(run_one(
                     Arc::clone(&self.shared),
                     Arc::clone(&self.hosted),
@@ -167,15 +172,22 @@ impl Durable {
         self.running.remove(&ended.settlement.seq);
         let comes_again = matches!(ended.settlement.outcome, Outcome::Failed(_))
             && ended.settlement.retry_at.is_some();
-        let Some(claimed) = self.claims.iter_mut().find(|claimed| claimed.token() == ended.token)
+        let Some(claimed) = self
+            .claims
+            .iter_mut()
+            .find(|claimed| claimed.token() == ended.token)
         else {
-            self.shared.log.answer_refused(&self.hosted.name, &ended.event);
+            self.shared
+                .log
+                .answer_refused(&self.hosted.name, &ended.event);
             return;
         };
         claimed.end(ended.settlement);
-        if let (true, true, Some(key)) =
-            (comes_again, self.hosted.definition.ordered_by_key, ended.event.key.as_deref())
-        {
+        if let (true, true, Some(key)) = (
+            comes_again,
+            self.hosted.definition.ordered_by_key,
+            ended.event.key.as_deref(),
+        ) {
             let withheld = claimed.withhold_key(key);
             // The failure must be in the store before its followers, or one of them could run.
             self.settle().await;
@@ -211,19 +223,24 @@ impl Durable {
                 }
             }
         }
-        self.claims.retain(|claimed| !claimed.is_closed() && !lost.contains(&claimed.token()));
+        self.claims
+            .retain(|claimed| !claimed.is_closed() && !lost.contains(&claimed.token()));
     }
 
     async fn give_up(&mut self, token: ClaimToken, seq: Seq) {
         if let Err(error) = self.shared.store.give_up(token, seq).await {
-            self.shared.log.store_failed("handing an event back", &error);
+            self.shared
+                .log
+                .store_failed("handing an event back", &error);
         }
     }
 
     /// Gives what did not start to an idle process.
     async fn hand_back(&mut self) {
         for claimed in &mut self.claims {
-            let Some(keep_to) = claimed.drop_rest() else { continue };
+            let Some(keep_to) = claimed.drop_rest() else {
+                continue;
+            };
             if let Err(error) = self.shared.store.hand_back(claimed.token(), keep_to).await {
                 self.shared.log.store_failed("handing events back", &error);
             }
@@ -250,12 +267,20 @@ impl Durable {
             .collect();
         for (token, seq) in held {
             self.give_up(token, seq).await;
-            if let Some(claimed) = self.claims.iter_mut().find(|claimed| claimed.token() == token) {
+            if let Some(claimed) = self
+                .claims
+                .iter_mut()
+                .find(|claimed| claimed.token() == token)
+            {
                 claimed.gave_up(seq);
             }
         }
         self.settle().await;
     }
+}
+
+fn concurrency(hosted: &Hosted) -> usize {
+    usize::try_from(hosted.handler.policy().concurrency.max(1)).unwrap_or(usize::MAX)
 }
 
 async fn idle(at_most: Duration) {
@@ -273,7 +298,16 @@ async fn run_one(
     event: Arc<Event>,
     end: mpsc::Sender<Ended>,
 ) {
-    let settlement = shared.run_stored(&hosted, &event, 1, Company::Welcome).await;
+    let settlement = shared
+        .run_stored(&hosted, &event, 1, Company::Welcome)
+        .await;
     // The loop is gone only after it gave this event up.
-    drop(end.send(Ended { token, event, settlement }).await);
+    drop(
+        end.send(Ended {
+            token,
+            event,
+            settlement,
+        })
+        .await,
+    );
 }

@@ -26,7 +26,9 @@ pub enum Error {
         parent: EventId,
     },
     /// A bound on publishes in flight was reached.
-    #[error("{count} publishes with {bytes} bytes of payload are in flight (at most {count_max} and {bytes_max})")]
+    #[error(
+        "{count} publishes with {bytes} bytes of payload are in flight (at most {count_max} and {bytes_max})"
+    )]
     Backpressure {
         /// Publishes in flight.
         count: usize,
@@ -50,13 +52,17 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     /// Another function has this name in this process.
-    #[error("the name {name} belongs to another handler of this process; give this one a name of its own")]
+    #[error(
+        "the name {name} belongs to another handler of this process; give this one a name of its own"
+    )]
     NameTaken {
         /// The name.
         name: String,
     },
     /// A durable subscription to a type that does not leave its process.
-    #[error("durable subscription {name} to {event_type}: that type is not bridged, so no event of it is ever in the log")]
+    #[error(
+        "durable subscription {name} to {event_type}: that type is not bridged, so no event of it is ever in the log"
+    )]
     NotBridged {
         /// The subscription.
         name: String,
@@ -132,12 +138,10 @@ impl Coded for Error {
                 Some(Cow::Owned(format!("ringrift events show {parent}")))
             }
             Error::Backpressure { .. } => Some(Cow::Borrowed("ringrift status")),
-            Error::PublishFailed { source, id } => Some(
-                source
-                    .next
-                    .clone()
-                    .map_or_else(|| Cow::Owned(format!("ringrift events show {id}")), Cow::Owned),
-            ),
+            Error::PublishFailed { source, id } => Some(source.next.clone().map_or_else(
+                || Cow::Owned(format!("ringrift events show {id}")),
+                Cow::Owned,
+            )),
             Error::Store(error) => error.next(),
             Error::NotBridged { event_type, .. } => {
                 Some(Cow::Owned(format!("ringrift types show {event_type}")))

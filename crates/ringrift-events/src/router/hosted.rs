@@ -1,31 +1,36 @@
 //! The subscriptions that this process hosts.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use crate::bus::{Joined, Mailbox};
 use crate::catalog::filter::Filter;
 use crate::event::Event;
 use crate::handler::Handler;
-use crate::store::subscriptions::{Definition, Generation, SubscriptionId};
+use crate::store::subscriptions::{Definition, Subscribed, SubscriptionId};
 
 /// One subscription of this process and what it runs.
 pub(super) struct Hosted {
     pub(super) id: SubscriptionId,
     pub(super) name: Arc<str>,
     pub(super) definition: Definition,
-    pub(super) generation: Generation,
     pub(super) filter: Option<Filter>,
     pub(super) handler: Arc<Handler>,
     pub(super) way: Way,
     /// Work may be there: set by the poller and by runs that end.
     pub(super) news: Notify,
     pub(super) has_news: AtomicBool,
-    ended: AtomicBool,
+    /// Redeliveries that wait for a slot or run.
+    pub(super) retrying: AtomicUsize,
+    grace_ms: AtomicU64,
     stop: watch::Sender<bool>,
+    finished: (Mutex<bool>, Condvar),
 }
 
 /// How events come to it.
@@ -43,26 +48,39 @@ pub(super) enum Way {
 
 impl Hosted {
     pub(super) fn new(
-        id: SubscriptionId,
+        subscribed: &Subscribed,
         definition: Definition,
-        generation: Generation,
         filter: Option<Filter>,
         handler: Arc<Handler>,
         way: Way,
     ) -> Arc<Hosted> {
         Arc::new(Hosted {
-            id,
+            id: subscribed.id,
             name: Arc::from(definition.name.as_str()),
             definition,
-            generation,
             filter,
             handler,
             way,
             news: Notify::new(),
             has_news: AtomicBool::new(true),
-            ended: AtomicBool::new(false),
+            retrying: AtomicUsize::new(0),
+            grace_ms: AtomicU64::new(0),
             stop: watch::Sender::new(false),
+            finished: (Mutex::new(false), Condvar::new()),
         })
+    }
+
+    /// Starts its loop.
+    pub(super) fn run_in(
+        self: &Arc<Self>,
+        runtime: &Handle,
+        events: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let finished = Finish(Arc::clone(self));
+        runtime.spawn(async move {
+            events.await;
+            drop(finished);
+        });
     }
 
     /// Says that work may be there.
@@ -71,14 +89,32 @@ impl Hosted {
         self.news.notify_one();
     }
 
-    /// Ends its calls: nothing starts after this returns.
-    pub(super) fn end(&self) {
-        self.ended.store(true, Ordering::SeqCst);
+    /// Ends its calls: nothing starts after this returns, and what runs has `grace` to finish.
+    pub(super) fn end(&self, grace: Duration) {
+        let ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        self.grace_ms.store(ms, Ordering::SeqCst);
         self.stop.send_replace(true);
     }
 
-    pub(super) fn is_ended(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
+    /// How long what runs may take to finish, once it ends.
+    pub(super) fn grace(&self) -> Duration {
+        Duration::from_millis(self.grace_ms.load(Ordering::SeqCst))
+    }
+
+    /// Waits on this thread until its loop is over; a little longer than its grace at most.
+    pub(super) fn wait_finished(&self) {
+        let (finished, changed) = &self.finished;
+        let at_most = self.grace() + FINISH_MARGIN;
+        let guard = finished.lock().unwrap_or_else(PoisonError::into_inner);
+        // Over or not, the caller goes on: the sweeper takes what is left.
+        drop(changed.wait_timeout_while(guard, at_most, |finished| !*finished));
+    }
+
+    /// Waits on this thread, at most so long.
+    pub(super) fn wait_idle(&self, at_most: Duration) {
+        let (finished, changed) = &self.finished;
+        let guard = finished.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(changed.wait_timeout(guard, at_most));
     }
 
     /// Completes once [`Hosted::end`] was called. Safe to drop.
@@ -90,7 +126,10 @@ impl Hosted {
 
     pub(super) fn takes(&self, event: &Event) -> bool {
         self.definition.types.takes(&event.event_type)
-            && self.filter.as_ref().is_none_or(|filter| filter.evaluate(&event.payload))
+            && self
+                .filter
+                .as_ref()
+                .is_none_or(|filter| filter.evaluate(&event.payload))
     }
 
     pub(super) fn mailbox(&self) -> Option<&Arc<Mailbox>> {
@@ -100,6 +139,20 @@ impl Hosted {
         }
     }
 }
+
+/// Tells, however the loop ended, that it did.
+struct Finish(Arc<Hosted>);
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        let (finished, changed) = &self.0.finished;
+        *finished.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        changed.notify_all();
+    }
+}
+
+/// What a loop may take beyond its grace, for its last transactions.
+const FINISH_MARGIN: Duration = Duration::from_secs(2);
 
 /// All of them, by id.
 #[derive(Default)]
@@ -116,12 +169,11 @@ impl Hosts {
         self.lock().remove(&id)
     }
 
-    pub(super) fn get(&self, id: SubscriptionId) -> Option<Arc<Hosted>> {
-        self.lock().get(&id).cloned()
-    }
-
     pub(super) fn named(&self, name: &str) -> Option<Arc<Hosted>> {
-        self.lock().values().find(|hosted| &*hosted.name == name).cloned()
+        self.lock()
+            .values()
+            .find(|hosted| &*hosted.name == name)
+            .cloned()
     }
 
     pub(super) fn joined(&self, joined: Joined) -> Option<Arc<Hosted>> {

@@ -61,7 +61,10 @@ impl InFlight {
             match self.take(&mut used, count, bytes) {
                 Ok(room) => return room,
                 Err(_) => {
-                    used = self.freed.wait(used).unwrap_or_else(PoisonError::into_inner);
+                    used = self
+                        .freed
+                        .wait(used)
+                        .unwrap_or_else(PoisonError::into_inner);
                 }
             }
         }
@@ -85,12 +88,7 @@ impl InFlight {
         self.lock().count
     }
 
-    fn take(
-        self: &Arc<Self>,
-        used: &mut Used,
-        count: usize,
-        bytes: usize,
-    ) -> Result<Room, Error> {
+    fn take(self: &Arc<Self>, used: &mut Used, count: usize, bytes: usize) -> Result<Room, Error> {
         // A single publish larger than the bound still goes when nothing else is in flight.
         let fits = used.count + count <= self.count_max && used.bytes + bytes <= self.bytes_max;
         if !fits && used.count > 0 {
@@ -103,7 +101,11 @@ impl InFlight {
         }
         used.count += count;
         used.bytes += bytes;
-        Ok(Room { in_flight: Arc::clone(self), count, bytes })
+        Ok(Room {
+            in_flight: Arc::clone(self),
+            count,
+            bytes,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Used> {
@@ -131,7 +133,10 @@ mod tests {
         let in_flight = InFlight::new(2, 100);
         let first = in_flight.try_take(1, 10).expect("room");
         let _second = in_flight.try_take(1, 10).expect("room");
-        assert!(matches!(in_flight.try_take(1, 1), Err(Error::Backpressure { count: 2, .. })));
+        assert!(matches!(
+            in_flight.try_take(1, 1),
+            Err(Error::Backpressure { count: 2, .. })
+        ));
         drop(first);
         assert!(in_flight.try_take(1, 1).is_ok());
     }

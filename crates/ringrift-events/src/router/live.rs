@@ -7,9 +7,10 @@ use super::Shared;
 use super::hosted::Hosted;
 use super::runs::Company;
 use crate::bus::{Lag, Mailbox};
+use crate::clock::Time;
 use crate::event::{Event, Seq};
-use crate::handler::SlotPermit;
-use crate::verdict::Outcome;
+use crate::handler::{Admission, Ticket};
+use crate::verdict::{Failure, Outcome};
 
 /// Events taken from the mailbox at once: enough to share one lock among many, few enough that an
 /// unsubscribe is seen soon.
@@ -59,7 +60,8 @@ impl Shared {
             let (events, read_to) = match read {
                 Ok(read) => read,
                 Err(error) => {
-                    self.log.store_failed("reading the log for a lagging subscription", &error);
+                    self.log
+                        .store_failed("reading the log for a lagging subscription", &error);
                     (Vec::new(), after)
                 }
             };
@@ -81,17 +83,28 @@ impl Shared {
 
     /// Waits a moment for the log to go on; `false` when the subscription ended.
     async fn wait_for_log(&self, hosted: &Hosted) -> bool {
-        tokio::time::timeout(LOG_BEHIND, hosted.until_ended()).await.is_err()
+        tokio::time::timeout(LOG_BEHIND, hosted.until_ended())
+            .await
+            .is_err()
     }
 
-    /// Waits for a slot and runs one event. `false` when the subscription ended meanwhile.
+    /// Takes one event through the policies and runs it. `false` when the subscription ended
+    /// meanwhile.
     async fn start_live(self: &Arc<Self>, hosted: &Arc<Hosted>, event: Arc<Event>) -> bool {
-        let slot = tokio::select! {
+        let admission = tokio::select! {
             biased;
             () = hosted.until_ended() => return false,
-            slot = hosted.handler.slot() => slot,
+            admission = hosted.handler.admit(&event) => admission,
         };
-        let run = Arc::clone(self).run_live(Arc::clone(hosted), event, slot);
+        let ticket = match admission {
+            Admission::Run(ticket) => ticket,
+            Admission::Duplicate(outcome) => {
+                self.duplicate(hosted, &event, &outcome);
+                self.waits.ended(event.id, hosted.id);
+                return true;
+            }
+        };
+        let run = Arc::clone(self).run_live(Arc::clone(hosted), event, ticket);
         if hosted.handler.policy().concurrency == 1 {
             // Nothing of this subscription could run beside it: no task of its own is needed.
             run.await;
@@ -101,23 +114,37 @@ impl Shared {
         true
     }
 
-    async fn run_live(self: Arc<Self>, hosted: Arc<Hosted>, event: Arc<Event>, slot: SlotPermit) {
-        let ran = self.run(&hosted, &event, 1, slot, Company::Welcome).await;
+    async fn run_live(self: Arc<Self>, hosted: Arc<Hosted>, event: Arc<Event>, ticket: Ticket) {
+        let ran = self.run(&hosted, &event, 1, ticket, Company::Welcome).await;
         if let Outcome::Failed(failure) = &ran.outcome {
             let retry_at = self.retry_at(&hosted, 1, failure);
-            let mut tries = 0;
-            loop {
-                let event = Arc::clone(&event);
-                let kept =
-                    self.store.park(hosted.id, event, failure.clone(), retry_at, ran.held).await;
-                let Err(error) = kept else { break };
-                tries += 1;
-                if tries >= PARK_TRIES || !error.is_retryable() {
-                    self.log.letter_lost(&hosted.name, failure, &error);
-                    break;
-                }
+            self.park(&hosted, &event, failure, retry_at, ran.late.is_some())
+                .await;
+        }
+        self.follow_late(&hosted, &event, ran.late);
+        self.waits.ended(event.id, hosted.id);
+    }
+
+    /// Keeps a live handler's failure as a dead letter.
+    async fn park(
+        &self,
+        hosted: &Hosted,
+        event: &Arc<Event>,
+        failure: &Failure,
+        retry_at: Option<Time>,
+        held: bool,
+    ) {
+        for tries in 1.. {
+            let (event, failure) = (Arc::clone(event), failure.clone());
+            let kept = self
+                .store
+                .park(hosted.id, event, failure.clone(), retry_at, held)
+                .await;
+            let Err(error) = kept else { return };
+            if tries == PARK_TRIES || !error.is_retryable() {
+                self.log.letter_lost(&hosted.name, &failure, &error);
+                return;
             }
         }
-        self.waits.ended(event.id, hosted.id);
     }
 }

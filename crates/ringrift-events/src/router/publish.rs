@@ -119,9 +119,16 @@ impl Router {
     pub fn publish_many(&self, publishes: Vec<Publish>) -> Result<PublishingMany, Error> {
         let accepted = self.shared.accept_all(publishes)?;
         let (count, bytes) = size_of(&accepted);
-        let room = self.shared.in_flight.try_take(count, bytes).inspect_err(|_| {
-            self.shared.counters.publish_failed.fetch_add(1, Ordering::Relaxed);
-        })?;
+        let room = self
+            .shared
+            .in_flight
+            .try_take(count, bytes)
+            .inspect_err(|_| {
+                self.shared
+                    .counters
+                    .publish_failed
+                    .fetch_add(1, Ordering::Relaxed);
+            })?;
         Ok(Shared::send(&self.shared, accepted, room))
     }
 
@@ -151,14 +158,19 @@ impl Router {
 }
 
 fn size_of(accepted: &[Accepted]) -> (usize, usize) {
-    let bytes = accepted.iter().map(|one| one.event.payload.as_str().len()).sum();
+    let bytes = accepted
+        .iter()
+        .map(|one| one.event.payload.as_str().len())
+        .sum();
     (accepted.len(), bytes)
 }
 
 impl Shared {
     fn accept_all(&self, publishes: Vec<Publish>) -> Result<Vec<Accepted>, Error> {
         if self.is_stopping() {
-            return Err(Error::Stopped { attempted: "publish" });
+            return Err(Error::Stopped {
+                attempted: "publish",
+            });
         }
         if publishes.len() > PUBLISH_MANY_MAX {
             return Err(Error::Definition {
@@ -169,8 +181,10 @@ impl Shared {
                 ),
             });
         }
-        let accepted: Result<Vec<Accepted>, Error> =
-            publishes.into_iter().map(|publish| self.accept(publish)).collect();
+        let accepted: Result<Vec<Accepted>, Error> = publishes
+            .into_iter()
+            .map(|publish| self.accept(publish))
+            .collect();
         accepted.inspect_err(|error| {
             self.counters.publish_failed.fetch_add(1, Ordering::Relaxed);
             self.log.refused(error);
@@ -181,7 +195,7 @@ impl Shared {
     fn accept(&self, publish: Publish) -> Result<Accepted, Error> {
         let entry = self.catalog.resolve(&publish.name)?;
         let payload = catalog::payload::check(&publish.payload)?;
-        self.catalog.check_required(&entry, &payload)?;
+        let missing = catalog::Catalog::enforce_required(&entry, &payload)?;
         let context = publish.parent.or_else(trace::current);
         let depth = context.as_ref().map_or(0, |context| context.depth);
         if depth > DEPTH_MAX {
@@ -193,8 +207,11 @@ impl Shared {
             });
         }
         let id = publish.id.unwrap_or_else(|| EventId::new(&*self.clock));
+        if !missing.is_empty() {
+            self.log.fields_missing(&entry.event_type, id, &missing);
+        }
         let stage = self.stage_of(&payload);
-        let key = self.catalog.key_of(&entry, &payload, publish.key.as_deref());
+        let key = catalog::key_of(&entry, &payload, publish.key.as_deref());
         let event = Event {
             id,
             event_type: entry.event_type.clone(),
@@ -203,7 +220,9 @@ impl Shared {
             payload,
             source: publish.source,
             published_at: self.clock.now(),
-            trace_id: context.as_ref().map_or(TraceId(id.0), |context| context.trace_id),
+            trace_id: context
+                .as_ref()
+                .map_or(TraceId(id.0), |context| context.trace_id),
             parent_id: context.and_then(|context| context.parent),
             depth,
             origin: self.process,
@@ -224,15 +243,20 @@ impl Shared {
             return None;
         }
         let named = payload.fields().get(STAGE_FIELD)?.as_str()?;
-        self.catalog.stage(named).ok().map(|stage| stage.value.clone())
+        self.catalog
+            .stage(named)
+            .ok()
+            .map(|stage| stage.value.clone())
     }
 
     /// Commits what is bridged, then delivers all here; or delivers at once if nothing is.
     fn send(shared: &Arc<Shared>, accepted: Vec<Accepted>, room: Room) -> PublishingMany {
         let ids: Vec<EventId> = accepted.iter().map(|one| one.event.id).collect();
-        let bridged: Vec<bool> =
-            accepted.iter().map(|one| shared.catalog.is_bridged(&one.entry)).collect();
-        let awaited = accepted.iter().filter_map(|one| shared.await_handlers(one)).collect();
+        let bridged: Vec<bool> = accepted.iter().map(|one| one.entry.bridged).collect();
+        let awaited = accepted
+            .iter()
+            .filter_map(|one| shared.await_handlers(one))
+            .collect();
         let drafts: Vec<Draft> = accepted
             .iter()
             .zip(&bridged)
@@ -242,13 +266,21 @@ impl Shared {
                 idempotency_key: one.idempotency_key.clone(),
             })
             .collect();
-        let interested = accepted.iter().any(|one| shared.bus.is_wanted(&one.event.event_type));
+        let interested = accepted
+            .iter()
+            .any(|one| shared.bus.has_subscribers(&one.event.event_type));
         let (answer, routes) = Pending::channel();
         if drafts.is_empty() {
             answer.fill(Ok(shared.deliver_published(&accepted, &bridged, &[])));
             answer.wake();
             drop(room);
-            return PublishingMany { ids, bridged, appended: None, routes: Some(routes), awaited };
+            return PublishingMany {
+                ids,
+                bridged,
+                appended: None,
+                routes: Some(routes),
+                awaited,
+            };
         }
         let then = {
             let shared = Arc::clone(shared);
@@ -279,7 +311,10 @@ impl Shared {
 
     fn await_handlers(&self, accepted: &Accepted) -> Option<Awaited> {
         let at_most = accepted.wait_handlers?;
-        Some(Awaited { runs: self.waits.begin(accepted.event.id), at_most })
+        Some(Awaited {
+            runs: self.waits.begin(accepted.event.id),
+            at_most,
+        })
     }
 
     /// After the commit: stages, bus, log. Runs in commit order.
@@ -307,18 +342,23 @@ impl Shared {
         }
         self.counters.published.fetch_add(1, Ordering::Relaxed);
         if place.is_none() {
-            self.counters.published_volatile.fetch_add(1, Ordering::Relaxed);
+            self.counters
+                .published_volatile
+                .fetch_add(1, Ordering::Relaxed);
             self.unbridged.add(&one.event.event_type);
         }
         self.log.emit(&one.event, place.map(|place| place.seq));
         self.stages.note(&one.event);
-        if !self.bus.is_wanted(&one.event.event_type) {
+        if !self.bus.has_subscribers(&one.event.event_type) {
             self.waits.finish_routing(one.event.id, &[]);
             return Vec::new();
         }
         let event = match place {
             None => Arc::clone(&one.event),
-            Some(place) => Arc::new(Event { seq: Some(place.seq), ..Event::clone(&one.event) }),
+            Some(place) => Arc::new(Event {
+                seq: Some(place.seq),
+                ..Event::clone(&one.event)
+            }),
         };
         let routes = self.deliver_local(&event);
         self.waits.finish_routing(event.id, &routes);
@@ -326,9 +366,10 @@ impl Shared {
     }
 
     fn publish_failed(&self, accepted: &[Accepted], error: &store::Error) {
-        self.counters
-            .publish_failed
-            .fetch_add(u64::try_from(accepted.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.counters.publish_failed.fetch_add(
+            u64::try_from(accepted.len()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
         for one in accepted {
             self.waits.finish_routing(one.event.id, &[]);
             self.log.publish_failed(&one.event, error);

@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Error;
 use super::receipt::{Receipt, Route};
 use super::waits::Runs;
-use super::Error;
 use crate::event::EventId;
 use crate::store::Pending;
 use crate::store::log::Appended;
@@ -47,10 +47,16 @@ impl Publishing {
     /// says whether the outcome is unknown, and publishing that id again is then safe.
     pub fn wait(self) -> Result<Receipt, Error> {
         let id = self.id();
-        self.0.wait()?.pop().ok_or(Error::Stopped { attempted: "publish" }).map_err(|error| {
-            debug_assert!(false, "publish {id} has no receipt");
-            error
-        })
+        self.0
+            .wait()?
+            .pop()
+            .ok_or(Error::Stopped {
+                attempted: "publish",
+            })
+            .map_err(|error| {
+                debug_assert!(false, "publish {id} has no receipt");
+                error
+            })
     }
 }
 
@@ -99,7 +105,10 @@ impl PublishingMany {
         appended: Result<Option<Vec<Appended>>, crate::store::Error>,
         routes: Result<Option<Vec<Vec<Route>>>, crate::store::Error>,
     ) -> Result<Vec<Receipt>, Error> {
-        let failed = |source| Error::PublishFailed { id: self.ids[0], source };
+        let failed = |source| Error::PublishFailed {
+            id: self.ids[0],
+            source,
+        };
         let mut appended = appended.map_err(failed)?.unwrap_or_default().into_iter();
         let mut routes = routes.map_err(failed)?.unwrap_or_default().into_iter();
         let receipts = self.ids.iter().zip(&self.bridged).map(|(id, bridged)| {
@@ -122,11 +131,15 @@ impl PublishingMany {
 type Name = Arc<str>;
 
 fn split(routes: Vec<Route>) -> (Vec<Name>, Vec<(Name, Code)>) {
-    let (matched, skipped): (Vec<Route>, Vec<Route>) =
-        routes.into_iter().partition(|route| matches!(route.code, Code::RtMatched | Code::WtLagging));
+    let (matched, skipped): (Vec<Route>, Vec<Route>) = routes
+        .into_iter()
+        .partition(|route| matches!(route.code, Code::RtMatched | Code::WtLagging));
     (
         matched.into_iter().map(|route| route.name).collect(),
-        skipped.into_iter().map(|route| (route.name, route.code)).collect(),
+        skipped
+            .into_iter()
+            .map(|route| (route.name, route.code))
+            .collect(),
     )
 }
 
@@ -137,7 +150,9 @@ impl IntoFuture for Publishing {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let mut receipts = self.0.wait_async().await?;
-            receipts.pop().ok_or(Error::Stopped { attempted: "publish" })
+            receipts.pop().ok_or(Error::Stopped {
+                attempted: "publish",
+            })
         })
     }
 }

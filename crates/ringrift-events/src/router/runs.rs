@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::Shared;
 use super::hosted::{Hosted, Way};
+use crate::audit::Hop;
 use crate::clock::Time;
 use crate::event::{Event, EventId};
-use crate::handler::{self, Delivery, Ran, SlotPermit};
+use crate::handler::{self, Admission, DEDUP_TTL, Delivery, LateEnd, Ran, Ticket};
 use crate::store::deliveries::{Redelivery, Reserved, Settlement};
 use crate::store::registry::Fact;
 use crate::verdict::{Code, Failure, FailureKind, Outcome};
@@ -47,10 +48,10 @@ impl Shared {
     /// Runs one event whose slot is taken, and accounts for it.
     pub(super) async fn run(
         &self,
-        hosted: &Hosted,
+        hosted: &Arc<Hosted>,
         event: &Arc<Event>,
         attempt: u32,
-        slot: SlotPermit,
+        ticket: Ticket,
         company: Company,
     ) -> Ran {
         let _together = match company {
@@ -58,8 +59,12 @@ impl Shared {
             Company::None => None,
         };
         self.counters.delivered.fetch_add(1, Ordering::Relaxed);
-        let delivery = Delivery { event: Arc::clone(event), subscription: hosted.id, attempt };
-        let ran = hosted.handler.run(delivery, slot).await;
+        let delivery = Delivery {
+            event: Arc::clone(event),
+            subscription: hosted.id,
+            attempt,
+        };
+        let ran = hosted.handler.run(delivery, ticket).await;
         self.account(hosted, event, &ran);
         ran
     }
@@ -67,8 +72,8 @@ impl Shared {
     /// Runs one event of a durable subscription: reserves its dedup key in the store, waits for a
     /// slot, runs, and says what the store is to keep of it.
     pub(super) async fn run_stored(
-        &self,
-        hosted: &Hosted,
+        self: &Arc<Self>,
+        hosted: &Arc<Hosted>,
         event: &Arc<Event>,
         attempt: u32,
         company: Company,
@@ -77,38 +82,66 @@ impl Shared {
             Dedup::Free => None,
             Dedup::Held(key) => Some(key),
             Dedup::Duplicate(outcome) => {
-                self.counters.deduplicated.fetch_add(1, Ordering::Relaxed);
-                hosted.handler.note_duplicate();
+                self.duplicate(hosted, event, &outcome);
                 return plain(event, outcome, Duration::ZERO);
             }
         };
-        let slot = hosted.handler.slot().await;
-        let ran = self.run(hosted, event, attempt, slot, company).await;
-        Settlement { dedup_key, ..self.settlement(hosted, event, attempt, ran) }
+        let ticket = hosted.handler.turn().await;
+        let ran = self.run(hosted, event, attempt, ticket, company).await;
+        Settlement {
+            dedup_key,
+            ..self.settlement(hosted, event, attempt, ran)
+        }
     }
 
     /// Runs a retry or another redelivery, for its own handler alone, and settles it.
     pub(super) async fn redeliver(self: Arc<Self>, hosted: Arc<Hosted>, redelivery: Redelivery) {
         let event = Arc::clone(&redelivery.event);
-        let gate = if redelivery.deaths > 0 { self.close_gate().await } else { None };
-        let company = if gate.is_some() { Company::None } else { Company::Welcome };
+        let gate = if redelivery.deaths > 0 {
+            self.close_gate().await
+        } else {
+            None
+        };
+        let company = if gate.is_some() {
+            Company::None
+        } else {
+            Company::Welcome
+        };
         let attempt = redelivery.attempts + 1;
         let settlement = match hosted.way {
             Way::Durable => self.run_stored(&hosted, &event, attempt, company).await,
-            Way::Live { .. } => {
-                let slot = hosted.handler.slot().await;
-                let ran = self.run(&hosted, &event, attempt, slot, company).await;
-                self.settlement(&hosted, &event, attempt, ran)
-            }
+            Way::Live { .. } => self.run_again_live(&hosted, &event, attempt, company).await,
         };
         if let Some(gate) = gate {
             gate.abort();
         }
-        let settled = self.store.settle_due(redelivery.id, redelivery.fence, settlement).await;
+        let settled = self
+            .store
+            .settle_due(redelivery.id, redelivery.fence, settlement)
+            .await;
         if let Err(error) = settled {
             self.log.store_failed("settling a retry", &error);
         }
         hosted.tell_news();
+    }
+
+    async fn run_again_live(
+        self: &Arc<Self>,
+        hosted: &Arc<Hosted>,
+        event: &Arc<Event>,
+        attempt: u32,
+        company: Company,
+    ) -> Settlement {
+        match hosted.handler.admit(event).await {
+            Admission::Run(ticket) => {
+                let ran = self.run(hosted, event, attempt, ticket, company).await;
+                self.settlement(hosted, event, attempt, ran)
+            }
+            Admission::Duplicate(outcome) => {
+                self.duplicate(hosted, event, &outcome);
+                plain(event, outcome, Duration::ZERO)
+            }
+        }
     }
 
     /// Keeps the other handlers of this process from starting, for a while; `None` when they did
@@ -136,23 +169,41 @@ impl Shared {
                 return Dedup::Free;
             }
         };
-        let ttl = hosted.handler.dedup_ttl();
+        let ttl = hosted
+            .handler
+            .policy()
+            .dedup
+            .as_ref()
+            .map_or(DEDUP_TTL, |dedup| dedup.ttl);
         loop {
-            let asked = self.store.reserve(hosted.id, vec![(key.clone(), event.id)], ttl).await;
+            let asked = self
+                .store
+                .reserve(hosted.id, vec![(key.clone(), event.id)], ttl)
+                .await;
             match asked.map(|answers| answers.into_iter().next()) {
                 Ok(Some(Reserved::Yes)) => return Dedup::Held(key),
                 Ok(Some(Reserved::AfterWindow { original, ended_at })) => {
                     self.dedup_expired(hosted, event, original, ended_at);
                     return Dedup::Held(key);
                 }
-                Ok(Some(Reserved::Duplicate { original, window_ends_at })) => {
-                    return Dedup::Duplicate(Outcome::Duplicate { original, key, window_ends_at });
+                Ok(Some(Reserved::Duplicate {
+                    original,
+                    window_ends_at,
+                })) => {
+                    return Dedup::Duplicate(Outcome::Duplicate {
+                        original,
+                        key,
+                        window_ends_at,
+                    });
                 }
                 Ok(Some(Reserved::Wait { .. }) | None) => {}
                 Err(error) => self.log.store_failed("reserving a dedup key", &error),
             }
             // The holder may run in another process: ask again in a moment.
-            if tokio::time::timeout(KEY_WAIT, hosted.until_ended()).await.is_ok() {
+            if tokio::time::timeout(KEY_WAIT, hosted.until_ended())
+                .await
+                .is_ok()
+            {
                 return Dedup::Free;
             }
         }
@@ -180,16 +231,65 @@ impl Shared {
         self.store.record(vec![fact]).forget();
     }
 
-    fn settlement(&self, hosted: &Hosted, event: &Event, attempt: u32, ran: Ran) -> Settlement {
+    fn settlement(
+        self: &Arc<Self>,
+        hosted: &Arc<Hosted>,
+        event: &Arc<Event>,
+        attempt: u32,
+        ran: Ran,
+    ) -> Settlement {
         let retry_at = match &ran.outcome {
             Outcome::Failed(failure) => self.retry_at(hosted, attempt, failure),
             Outcome::Done | Outcome::Skipped { .. } | Outcome::Duplicate { .. } => None,
         };
-        Settlement { retry_at, held: ran.held, ..plain(event, ran.outcome, ran.took) }
+        let held = ran.late.is_some();
+        self.follow_late(hosted, event, ran.late);
+        Settlement {
+            retry_at,
+            held,
+            ..plain(event, ran.outcome, ran.took)
+        }
+    }
+
+    /// Waits, beside everything else, for the end of a run that was given up, and tells the store.
+    pub(super) fn follow_late(
+        self: &Arc<Self>,
+        hosted: &Arc<Hosted>,
+        event: &Arc<Event>,
+        late: Option<LateEnd>,
+    ) {
+        let Some(late) = late else { return };
+        let (shared, hosted, event) = (Arc::clone(self), Arc::clone(hosted), Arc::clone(event));
+        self.runtime.spawn(async move {
+            let Some(late) = late.await else { return };
+            shared
+                .log
+                .handler_ended_late(&hosted.name, &event, late.took, code_of(&late.outcome));
+            if let Err(error) = shared.store.late(hosted.id, event.id, late.outcome).await {
+                shared
+                    .log
+                    .store_failed("telling how a given-up run ended", &error);
+            }
+            // Its slot is free again.
+            hosted.tell_news();
+        });
+    }
+
+    /// Accounts for a delivery that was a duplicate; the handler has counted it if it knew.
+    pub(super) fn duplicate(&self, hosted: &Hosted, event: &Event, outcome: &Outcome) {
+        self.counters.delivered.fetch_add(1, Ordering::Relaxed);
+        self.counters.deduplicated.fetch_add(1, Ordering::Relaxed);
+        self.hop(hosted, event, code_of(outcome));
+        self.log.duplicate(&hosted.name, event);
     }
 
     /// When a failed delivery is next due; `None` when its attempts are used up.
-    pub(super) fn retry_at(&self, hosted: &Hosted, attempt: u32, failure: &Failure) -> Option<Time> {
+    pub(super) fn retry_at(
+        &self,
+        hosted: &Hosted,
+        attempt: u32,
+        failure: &Failure,
+    ) -> Option<Time> {
         let policy = &hosted.handler.policy().retry;
         let wait = handler::retry::next(policy, attempt, failure.wish, self.clock.random())?;
         Some(self.clock.now().after(wait))
@@ -204,17 +304,42 @@ impl Shared {
             Outcome::Failed(_) => &self.counters.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        self.audit.hop(event, &hosted.name, code_of(&ran.outcome));
+        self.hop(hosted, event, code_of(&ran.outcome));
         let policy = hosted.handler.policy();
         match &ran.outcome {
             Outcome::Failed(failure) if failure.kind == FailureKind::Timeout => {
-                self.log.handler_timeout(&hosted.name, event, policy.time_limit, ran.held);
+                self.log.handler_timeout(
+                    &hosted.name,
+                    event,
+                    policy.time_limit,
+                    ran.late.is_some(),
+                );
             }
             Outcome::Failed(failure) => self.log.handler_failed(&hosted.name, event, failure),
             Outcome::Done | Outcome::Skipped { .. } | Outcome::Duplicate { .. } => {}
         }
-        let notable = ran.took >= policy.slow || matches!(ran.outcome, Outcome::Failed(_));
-        self.log.handler_took(&hosted.name, event, ran.took, notable);
+        if let Some(missing) = &ran.missing_field {
+            self.log.dedup_field_missing(&hosted.name, event, missing);
+        }
+        if let Some(before) = &ran.ran_before {
+            self.dedup_expired(hosted, event, before.original, before.ended_at);
+        }
+        let notable = ran.slow || matches!(ran.outcome, Outcome::Failed(_));
+        self.log
+            .handler_took(&hosted.name, event, ran.took, notable);
+    }
+}
+
+impl Shared {
+    /// One line of the audit's ring, if it is switched on.
+    fn hop(&self, hosted: &Hosted, event: &Event, code: Code) {
+        self.audit.push(|| Hop {
+            at: self.clock.now(),
+            event_type: event.event_type.clone(),
+            event: event.id,
+            place: hosted.name.to_string().into(),
+            result: code.as_str().into(),
+        });
     }
 }
 

@@ -49,12 +49,16 @@ impl Waits {
         if self.open.load(Ordering::SeqCst) == 0 {
             return;
         }
-        let Some(runs) = self.lock().get(&id).cloned() else { return };
+        let Some(runs) = self.lock().get(&id).cloned() else {
+            return;
+        };
         let mut state = runs.lock();
         state.routed = true;
         state.left = routes
             .iter()
-            .filter(|route| route.code == Code::RtMatched && !state.early.contains(&route.subscription))
+            .filter(|route| {
+                route.code == Code::RtMatched && !state.early.contains(&route.subscription)
+            })
             .map(|route| (route.subscription, Arc::clone(&route.name)))
             .collect();
         let done = state.left.is_empty();
@@ -67,7 +71,9 @@ impl Waits {
         if self.open.load(Ordering::SeqCst) == 0 {
             return;
         }
-        let Some(runs) = self.lock().get(&id).cloned() else { return };
+        let Some(runs) = self.lock().get(&id).cloned() else {
+            return;
+        };
         let mut state = runs.lock();
         if state.routed {
             state.left.retain(|(left, _)| *left != subscription);
@@ -99,7 +105,11 @@ impl Runs {
             .changed
             .wait_timeout_while(self.lock(), at_most, |state| !state.is_over())
             .unwrap_or_else(PoisonError::into_inner);
-        state.left.iter().map(|(_, name)| Arc::clone(name)).collect()
+        state
+            .left
+            .iter()
+            .map(|(_, name)| Arc::clone(name))
+            .collect()
     }
 
     /// The same in a task.
@@ -117,7 +127,11 @@ impl Runs {
         };
         // Over or not, the answer is who is left.
         drop(tokio::time::timeout(at_most, over).await);
-        self.lock().left.iter().map(|(_, name)| Arc::clone(name)).collect()
+        self.lock()
+            .left
+            .iter()
+            .map(|(_, name)| Arc::clone(name))
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, RunsState> {

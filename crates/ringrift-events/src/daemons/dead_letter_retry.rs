@@ -1,0 +1,74 @@
+//! `DLQ_RETRY`: retries dead letters of the handlers that this process hosts, when they are due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::daemon::{Daemon, DaemonContext};
+use crate::log::EventLog;
+use crate::router::Router;
+use crate::store::{Error, Store};
+
+/// The longest pause between two looks: a letter that became due without a ring waits no longer.
+const LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// The shortest pause, so that a handler whose slots are all busy does not make this loop spin.
+const LOOK_MIN: Duration = Duration::from_millis(20);
+
+/// The retry daemon of one process.
+pub struct DeadLetterRetry {
+    store: Arc<dyn Store>,
+    router: Router,
+    log: EventLog,
+}
+
+impl DeadLetterRetry {
+    /// A retry daemon for what `router` hosts.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, router: Router, log: EventLog) -> DeadLetterRetry {
+        DeadLetterRetry { store, router, log }
+    }
+
+    /// Starts what is due; answers how long nothing more can be.
+    fn look(&self, context: &DaemonContext) -> Result<Duration, Error> {
+        let Some(due) = self.router.next_due()? else {
+            return Ok(LOOK_MAX);
+        };
+        let now = context.now();
+        if due > now {
+            return Ok(due.since(now).clamp(LOOK_MIN, LOOK_MAX));
+        }
+        self.router.start_due()?;
+        Ok(LOOK_MIN)
+    }
+}
+
+impl Daemon for DeadLetterRetry {
+    fn run(&mut self, context: &DaemonContext) -> Result<(), String> {
+        let mut seen = 0;
+        while !context.is_stopping() {
+            let pause = match self.look(context) {
+                Ok(pause) => pause,
+                Err(error) if error.is_retryable() => {
+                    self.log
+                        .store_failed("looking for due dead letters", &error);
+                    LOOK_MAX
+                }
+                Err(error) => return Err(error.to_string()),
+            };
+            context.cycle();
+            if pause < LOOK_MAX {
+                // Something is due by the clock: rings would not bring it sooner.
+                if !context.wait(pause) {
+                    break;
+                }
+            } else {
+                seen = self.store.wait_for_news(seen, pause);
+                // A busy log rings at every commit; dead letters need no such haste.
+                if !context.wait(LOOK_MIN) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}

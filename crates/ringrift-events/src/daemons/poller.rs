@@ -1,0 +1,116 @@
+//! `CROSS_PROCESS_POLLER`: reads what other processes published, once for all live subscriptions,
+//! and tells durable ones when to claim.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::daemon::{Daemon, DaemonContext};
+use crate::log::EventLog;
+use crate::router::Router;
+use crate::store::{Error, Store};
+
+/// Events read at once: enough to share a read, few enough to keep the first one's delay short.
+const READ_MAX: usize = 1_000;
+
+/// The longest wait without a ring: the time a missed ring may cost, and how often work that came
+/// without an append (a takeover, a resume) is looked for.
+const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// The poller of one process.
+pub struct CrossProcessPoller {
+    store: Arc<dyn Store>,
+    router: Router,
+    log: EventLog,
+}
+
+impl CrossProcessPoller {
+    /// A poller that brings what `store` has to `router`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, router: Router, log: EventLog) -> CrossProcessPoller {
+        CrossProcessPoller { store, router, log }
+    }
+
+    /// Reads everything new and hands it on; answers whether there was anything.
+    fn catch_up(&self, context: &DaemonContext) -> Result<bool, Error> {
+        let mut any = false;
+        let Some(wanted) = self.router.wanted() else {
+            // Nobody here wants anything: later subscriptions begin after the log's end.
+            self.router.note_polled(self.store.head().wait()?.seq);
+            return Ok(false);
+        };
+        loop {
+            let after = self.router.polled_to();
+            let (events, read_to) = self.store.read(after, wanted.clone(), READ_MAX).wait()?;
+            for event in &events {
+                if event.origin != self.store.process() {
+                    self.router.receive(event);
+                }
+            }
+            self.router.note_polled(read_to);
+            if !events.is_empty() {
+                any = true;
+                self.router.tell_durables(Some(&events));
+            }
+            context.cycle();
+            if read_to <= after || context.is_stopping() {
+                return Ok(any);
+            }
+        }
+    }
+}
+
+impl Daemon for CrossProcessPoller {
+    fn prepare(&mut self) -> Result<(), String> {
+        self.store
+            .head()
+            .wait()
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
+    fn run(&mut self, context: &DaemonContext) -> Result<(), String> {
+        if self.router.polled_to().0 == 0 {
+            // The first live subscription cannot begin before now: nothing older is for anybody.
+            let head = self
+                .store
+                .head()
+                .wait()
+                .map_err(|error| error.to_string())?;
+            self.router.note_polled(head.seq);
+        }
+        self.log
+            .poller("started", &format!("at {}", self.router.polled_to()));
+        self.router.set_polling(true);
+        let mut seen = 0;
+        let mut failures = 0_u32;
+        while !context.is_stopping() {
+            match self.catch_up(context) {
+                Ok(any) => {
+                    failures = 0;
+                    if !any {
+                        self.router.tell_durables(None);
+                    }
+                }
+                Err(error) => {
+                    failures += 1;
+                    self.log.poller_error(&error);
+                    if !error.is_retryable() && failures > FAILURES_MAX {
+                        return Err(error.to_string());
+                    }
+                }
+            }
+            seen = self.store.wait_for_news(seen, WAIT_MAX);
+            context.cycle();
+        }
+        Ok(())
+    }
+
+    fn stopped(&mut self) {
+        self.router.set_polling(false);
+        self.log
+            .poller("stopped", &format!("at {}", self.router.polled_to()));
+    }
+}
+
+/// Errors in a row, of a kind that trying again does not cure, before the supervisor takes over.
+const FAILURES_MAX: u32 = 3;

@@ -1,0 +1,92 @@
+//! Receive: what the poller brings from other processes, and what it tells durable subscriptions.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::receipt::Route;
+use super::{Router, Shared};
+use crate::event::{Event, Seq};
+use crate::store::log::TypeSet;
+use crate::verdict::Code;
+
+impl Router {
+    /// Delivers one event of another process to this process's live subscriptions. Never waits:
+    /// a full mailbox makes its own subscription lag.
+    pub fn receive(&self, event: &Arc<Event>) {
+        let shared = &self.shared;
+        shared.counters.received.fetch_add(1, Ordering::Relaxed);
+        shared.log.receive(event);
+        shared.stages.note(event);
+        shared.deliver_local(event);
+    }
+
+    /// The types that some live or durable subscription of this process takes; `None` when it has
+    /// no subscription at all.
+    #[must_use]
+    pub fn wanted(&self) -> Option<TypeSet> {
+        let mut wanted = self.shared.bus.types();
+        for hosted in self.shared.hosts.all() {
+            wanted = Some(match (wanted, &hosted.definition.types) {
+                (None, types) => types.clone(),
+                (Some(TypeSet::All), _) | (Some(_), TypeSet::All) => TypeSet::All,
+                (Some(TypeSet::Only(a)), TypeSet::Only(b)) => {
+                    TypeSet::only(a.into_iter().chain(b.iter().cloned()))
+                }
+            });
+        }
+        wanted
+    }
+
+    /// Tells durable subscriptions that events of these types are in the log; `None` tells all,
+    /// for work that came by another way than an append.
+    pub fn tell_durables(&self, events: Option<&[Arc<Event>]>) {
+        for hosted in self.shared.hosts.all() {
+            let concerns = |event: &Arc<Event>| hosted.definition.types.takes(&event.event_type);
+            if hosted.mailbox().is_none() && events.is_none_or(|events| events.iter().any(concerns))
+            {
+                hosted.tell_news();
+            }
+        }
+    }
+
+    /// Up to where the poller of this process has read.
+    #[must_use]
+    pub fn polled_to(&self) -> Seq {
+        Seq(self.shared.polled_to.load(Ordering::SeqCst))
+    }
+
+    /// Notes how far the poller has read.
+    pub fn note_polled(&self, to: Seq) {
+        self.shared.polled_to.fetch_max(to.0, Ordering::SeqCst);
+        self.shared.bus.reached(to);
+    }
+
+    /// Lets durable subscriptions claim, or stops new claims: the poller runs or it does not.
+    pub fn set_polling(&self, polling: bool) {
+        self.shared.polling.store(polling, Ordering::SeqCst);
+        if polling {
+            self.tell_durables(None);
+        }
+    }
+}
+
+impl Shared {
+    /// Puts an event into every matching mailbox of this process and says what came of it.
+    pub(super) fn deliver_local(&self, event: &Arc<Event>) -> Vec<Route> {
+        let delivered = self.bus.deliver(event);
+        delivered
+            .into_iter()
+            .filter_map(|delivered| {
+                let hosted = self.hosts.joined(delivered.subscription)?;
+                if delivered.code == Code::RtRefused {
+                    self.refused_by_mailbox(&hosted, event);
+                }
+                Some(Route {
+                    subscription: hosted.id,
+                    name: Arc::clone(&hosted.name),
+                    code: delivered.code,
+                })
+            })
+            .collect()
+    }
+}

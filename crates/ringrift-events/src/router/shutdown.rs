@@ -1,0 +1,74 @@
+//! Ending: one subscription, or all of this process.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::hosted::{Hosted, Way};
+use super::{Error, Router, Shared};
+
+/// How long a live subscription that ends by itself waits for what it runs.
+const LIVE_END_GRACE: Duration = Duration::ZERO;
+
+impl Router {
+    /// Ends every subscription of this process: nothing new starts, what runs has `grace` to
+    /// finish, the rest is handed back. Publishing is refused from now on. Idempotent.
+    ///
+    /// Blocks at most a little longer than `grace`.
+    pub fn shutdown(&self, grace: Duration) {
+        let shared = &self.shared;
+        if shared.stopping.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        shared.polling.store(false, Ordering::SeqCst);
+        let until = shared.clock.monotonic() + grace;
+        let hosts = shared.hosts.all();
+        for hosted in &hosts {
+            if let Way::Live { joined, .. } = hosted.way {
+                shared.bus.leave(joined);
+            }
+            hosted.end(grace);
+        }
+        for hosted in hosts {
+            hosted.wait_finished();
+            while hosted.retrying.load(Ordering::SeqCst) > 0 && shared.clock.monotonic() < until {
+                hosted.wait_idle(Duration::from_millis(20));
+            }
+            Shared::forget_hosted(shared, &hosted);
+        }
+        shared.log.flush();
+    }
+}
+
+impl Shared {
+    /// Ends one subscription in this process.
+    pub(super) fn unhost(shared: &Arc<Shared>, hosted: &Arc<Hosted>) -> Result<(), Error> {
+        if shared.hosts.remove(hosted.id).is_none() {
+            return Ok(());
+        }
+        match &hosted.way {
+            Way::Live { joined, mailbox } => {
+                shared.bus.leave(*joined);
+                hosted.end(LIVE_END_GRACE);
+                mailbox.close();
+            }
+            Way::Durable => {
+                hosted.end(shared.settings.shutdown_grace);
+                hosted.wait_finished();
+            }
+        }
+        shared.log.unsubscribed(&hosted.name);
+        Ok(shared.store.unsubscribe(hosted.id, None).wait()?)
+    }
+
+    /// The store's part of an end at shutdown; its failure is the sweeper's work then.
+    fn forget_hosted(shared: &Arc<Shared>, hosted: &Arc<Hosted>) {
+        if shared.hosts.remove(hosted.id).is_none() {
+            return;
+        }
+        shared.log.unsubscribed(&hosted.name);
+        if let Err(error) = shared.store.unsubscribe(hosted.id, None).wait() {
+            shared.log.store_failed("ending a subscription", &error);
+        }
+    }
+}
