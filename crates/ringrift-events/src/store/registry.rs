@@ -10,7 +10,7 @@ use crate::verdict::Code;
 
 /// What a process says of itself when it joins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProcessInfo {
+pub struct ProcessIdentity {
     /// One start of one program.
     pub id: ProcessId,
     /// Its host's name.
@@ -100,7 +100,7 @@ pub struct Counters {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProcessState {
     /// What it said of itself.
-    pub process: ProcessInfo,
+    pub process: ProcessIdentity,
     /// Whether it lives.
     pub liveness: Liveness,
     /// Its last heartbeat.

@@ -9,7 +9,7 @@ use crate::clock::SharedClock;
 use crate::event::ProcessId;
 use crate::store::log::Appended;
 use crate::store::pending::Answer;
-use crate::store::registry::ProcessInfo;
+use crate::store::registry::ProcessIdentity;
 use crate::store::{Error, ErrorCode, Pending};
 
 /// How long a process may be silent before its work is taken over, unless the hub says otherwise.
@@ -64,7 +64,7 @@ impl MemoryHub {
 
     /// Opens a handle for one process, as a start of a program would.
     #[must_use]
-    pub fn open(&self, process: ProcessInfo) -> Arc<MemoryStore> {
+    pub fn open(&self, process: ProcessIdentity) -> Arc<MemoryStore> {
         let me = process.id;
         self.0.enter().join(process);
         Arc::new(MemoryStore {

@@ -4,7 +4,7 @@ use super::state::{Life, Member, World};
 use crate::clock::Time;
 use crate::event::{EventType, ProcessId, Seq};
 use crate::store::registry::{
-    Command, Counters, DaemonState, DeclaredType, Liveness, ProcessInfo, ProcessState, Recent,
+    Command, Counters, DaemonState, DeclaredType, Liveness, ProcessIdentity, ProcessState, Recent,
     Running, Slot,
 };
 use crate::store::{Error, ErrorCode};
@@ -19,7 +19,7 @@ const RECENT_MAX: usize = 256;
 const HUNG_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
 
 impl World {
-    pub(super) fn join(&mut self, process: ProcessInfo) {
+    pub(super) fn join(&mut self, process: ProcessIdentity) {
         let member = Member {
             life: Life::Alive,
             beat_at: self.now,

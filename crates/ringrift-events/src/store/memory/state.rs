@@ -11,7 +11,7 @@ use crate::store::deliveries::{LetterId, Why};
 use crate::store::letters::LetterState;
 use crate::store::log::Logged;
 use crate::store::registry::{
-    Command, Counters, DaemonState, DeclaredType, Fact, ProcessInfo, Recent, Running,
+    Command, Counters, DaemonState, DeclaredType, Fact, ProcessIdentity, Recent, Running,
 };
 use crate::store::subscriptions::{Generation, Kind, SubscriptionId, Version};
 use crate::verdict::Failure;
@@ -153,7 +153,7 @@ pub(super) enum Life {
 
 /// A process.
 pub(super) struct Member {
-    pub(super) process: ProcessInfo,
+    pub(super) process: ProcessIdentity,
     pub(super) life: Life,
     pub(super) beat_at: Time,
     pub(super) lease_from: Duration,

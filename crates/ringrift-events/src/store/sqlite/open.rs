@@ -18,7 +18,7 @@ use super::verb::{Tx, Verb as _};
 use super::{identity, migrate};
 use crate::clock::SharedClock;
 use crate::store::pages::Side;
-use crate::store::registry::ProcessInfo;
+use crate::store::registry::ProcessIdentity;
 use crate::store::{Error, ErrorCode};
 
 /// How long a write waits for another process's lock before it fails with `STORE_BUSY`.
@@ -33,7 +33,7 @@ pub struct OpenOptions {
     /// The home's folder; it exists.
     pub home: PathBuf,
     /// This process.
-    pub process: ProcessInfo,
+    pub process: ProcessIdentity,
     /// The clock. Database threads ask it, so it must own no descriptor.
     pub clock: SharedClock,
     /// Opens the file read-only; every writing verb is refused.
@@ -64,7 +64,7 @@ impl std::fmt::Debug for OpenOptions {
 impl OpenOptions {
     /// The defaults for a process that writes: nothing is created.
     #[must_use]
-    pub fn new(home: PathBuf, process: ProcessInfo, clock: SharedClock) -> OpenOptions {
+    pub fn new(home: PathBuf, process: ProcessIdentity, clock: SharedClock) -> OpenOptions {
         OpenOptions {
             home,
             process,

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 
 use crate::event::ProcessId;
 use crate::store::pages::Seen;
-use crate::store::registry::ProcessInfo;
+use crate::store::registry::ProcessIdentity;
 use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::{Error, ErrorCode};
@@ -15,7 +15,7 @@ use crate::store::{Error, ErrorCode};
 /// already. Joining again answers the same number.
 pub(crate) struct Join {
     /// What it says of itself.
-    pub(crate) process: ProcessInfo,
+    pub(crate) process: ProcessIdentity,
 }
 
 impl Plain for Join {}

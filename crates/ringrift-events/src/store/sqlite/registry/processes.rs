@@ -8,7 +8,7 @@ use crate::clock::Time;
 use crate::event::{ProcessId, Seq};
 use crate::store::Error;
 use crate::store::pages::Seen;
-use crate::store::registry::{Counters, Liveness, ProcessInfo, ProcessState};
+use crate::store::registry::{Counters, Liveness, ProcessIdentity, ProcessState};
 use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::rows::Id;
 use crate::store::sqlite::verb::{Plain, Question, Tx};
@@ -98,7 +98,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<ProcessState> {
         Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
     };
     Ok(ProcessState {
-        process: ProcessInfo {
+        process: ProcessIdentity {
             id: ProcessId(row.get::<_, Id>(0)?.0),
             host: row.get(1)?,
             pid: row.get(2)?,
