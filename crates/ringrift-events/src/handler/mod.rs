@@ -25,6 +25,8 @@ pub mod retry;
 mod run;
 mod run_blocking;
 mod stats;
+#[cfg(test)]
+mod testing;
 pub mod watch;
 
 pub use admit::{Admission, Ticket};

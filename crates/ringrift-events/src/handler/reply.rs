@@ -150,10 +150,10 @@ mod tests {
     struct Wrapped(#[source] io::Error);
 
     fn failure(reply: Reply) -> Failure {
-        match outcome(reply, Duration::from_secs(1), None) {
-            Outcome::Failed(failure) => failure,
-            other => panic!("expected a failure, got {other:?}"),
-        }
+        let Outcome::Failed(failure) = outcome(reply, Duration::from_secs(1), None) else {
+            panic!("expected a failure");
+        };
+        failure
     }
 
     #[test]
