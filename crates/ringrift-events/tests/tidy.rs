@@ -71,6 +71,16 @@ fn a_room_names_only_rooms_of_lower_floors() {
 }
 
 #[test]
+fn the_pages_that_draw_the_floors_name_every_room() {
+    let tree = Tree::read();
+    for page in ["ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = tree.texts.iter().find(|text| text.path == page);
+        let text = text.unwrap_or_else(|| panic!("{page} is missing"));
+        none(floors::check_page(page, &text.text));
+    }
+}
+
+#[test]
 fn files_are_short_and_rooms_open_with_their_promise() {
     every_source(form::check_shape);
 }

@@ -1,6 +1,6 @@
 //! The floors of the house: a room names only rooms of lower floors, never one beside it.
 
-use crate::source::{Source, identifier};
+use crate::source::{Source, identifier, is_word};
 
 /// The rooms, lowest floor first. Rooms on one floor never name each other, except on the lowest.
 const FLOORS: &[&[&str]] = &[
@@ -55,6 +55,15 @@ pub fn check(source: &Source) -> Vec<String> {
                 )),
             }
         })
+        .collect()
+}
+
+/// Pages that draw the floors and leave out a room.
+pub fn check_page(path: &str, text: &str) -> Vec<String> {
+    let rooms = FLOORS.iter().flat_map(|rooms| rooms.iter());
+    rooms
+        .filter(|room| !text.split(|c| !is_word(c)).any(|word| word == **room))
+        .map(|room| format!("{path}:1: leaves out the room {room}"))
         .collect()
 }
 
@@ -167,4 +176,14 @@ fn a_room_that_looks_down_is_not() {
         findings("event.rs", "use crate::clock::Time;"),
         Vec::<String>::new()
     );
+}
+
+#[test]
+fn a_page_that_leaves_out_a_room_is_found() {
+    let all: Vec<&str> = FLOORS
+        .iter()
+        .flat_map(|rooms| rooms.iter().copied())
+        .collect();
+    assert_eq!(check_page("a.md", &all.join(", ")), Vec::<String>::new());
+    assert_eq!(check_page("a.md", &all[1..].join(", ")).len(), 1);
 }
