@@ -57,8 +57,8 @@ pub(crate) struct HeadCells {
 pub(crate) struct PageCells {
     /// Whose.
     pub(crate) head: HeadCells,
-    /// The last beat.
-    pub(crate) beat: BeatCells,
+    /// The last two beats, written in turns: a process stopped while it beats leaves the other.
+    pub(crate) beats: [BeatCells; 2],
     /// Who held the write lock.
     pub(crate) blocked: BlockedCells,
     /// Slots below this were used at least once.
@@ -75,7 +75,7 @@ pub(crate) struct PageCells {
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct BeatCells {
-    /// Odd while the rest is being written.
+    /// Twice the beat's number, counted from 1; odd while the rest is being written.
     pub(crate) version: AtomicU64,
     /// When, by the boot clock, in microseconds.
     pub(crate) at_boot_us: AtomicU64,
@@ -162,7 +162,9 @@ pub(crate) struct SharedCells {
     /// The incarnation `synced` is about.
     pub(crate) synced_of: AtomicU64,
     /// 1 after a failed sync.
-    pub(crate) poisoned: AtomicU64,
+    pub(crate) poisoned: AtomicU32,
+    /// Raised with every command left for some process.
+    pub(crate) commands: AtomicU32,
     /// Who waits, by ticket modulo [`PLACES`].
     pub(crate) places: [PlaceCells; PLACES],
 }

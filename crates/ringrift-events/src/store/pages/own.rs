@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::kernel::{self, Mapping};
-use super::layout::{PageCells, RING, SLOTS, SlotCells};
+use super::layout::{BeatCells, PageCells, RING, SLOTS, SlotCells};
 use super::side::{Side, refused};
 use crate::clock::{SharedClock, Time};
 use crate::event::{ProcessId, Seq};
@@ -26,7 +26,8 @@ pub(crate) struct OwnPage {
     lease: Duration,
     slots: Mutex<Slots>,
     ring: Mutex<u64>,
-    beat: Mutex<()>,
+    /// How often it beat; also held while `blocked` is written.
+    beats: Mutex<u64>,
 }
 
 /// Which slots are free, and how often each was given out, so that a late word about a run that
@@ -85,7 +86,7 @@ impl OwnPage {
                 turns: vec![0; SLOTS],
             }),
             ring: Mutex::new(0),
-            beat: Mutex::new(()),
+            beats: Mutex::new(0),
         };
         own.beat(Counters::default(), Seq::START);
         if let Some(page) = own.cells() {
@@ -102,39 +103,48 @@ impl OwnPage {
     /// Writes heartbeat, counters and the poller's place, and extends the lease.
     pub(crate) fn beat(&self, counters: Counters, polled_to: Seq) {
         let Some(page) = self.cells() else { return };
-        let _alone = lock(&self.beat);
-        let cells = &page.beat;
-        write(&cells.version, || {
-            for (cell, value) in cells.counters.iter().zip(counters_to_words(&counters)) {
-                cell.store(value, Ordering::Relaxed);
-            }
-            cells.polled_to.store(polled_to.0, Ordering::Relaxed);
-            self.stamp(page);
-        });
+        let mut beats = lock(&self.beats);
+        let polled_to = polled_to
+            .0
+            .max(last_beat(page, *beats).polled_to.load(Ordering::Relaxed));
+        self.write_beat(page, &mut beats, counters_to_words(&counters), polled_to);
     }
 
     /// Extends the lease and beats without changing the rest: for the threads of the store, which
     /// prove by their own work that the process goes on.
     pub(crate) fn touch(&self) {
         let Some(page) = self.cells() else { return };
-        let _alone = lock(&self.beat);
-        write(&page.beat.version, || self.stamp(page));
+        let mut beats = lock(&self.beats);
+        let last = last_beat(page, *beats);
+        let counters = std::array::from_fn(|i| last.counters[i].load(Ordering::Relaxed));
+        let polled_to = last.polled_to.load(Ordering::Relaxed);
+        self.write_beat(page, &mut beats, counters, polled_to);
     }
 
-    fn stamp(&self, page: &PageCells) {
+    fn write_beat(&self, page: &PageCells, beats: &mut u64, counters: [u64; 9], polled_to: i64) {
+        *beats += 1;
+        let cells = last_beat(page, *beats);
         let now = self.clock.monotonic();
-        let cells = &page.beat;
+        cells.version.store(*beats * 2 - 1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        for (cell, value) in cells.counters.iter().zip(counters) {
+            cell.store(value, Ordering::Relaxed);
+        }
+        cells.polled_to.store(polled_to, Ordering::Relaxed);
         cells.at.store(self.clock.now().0, Ordering::Relaxed);
         cells.at_boot_us.store(micros(now), Ordering::Relaxed);
         let until = micros(now.saturating_add(self.lease));
         cells.lease_until_us.store(until, Ordering::Relaxed);
+        cells.version.store(*beats * 2, Ordering::Release);
     }
 
     /// Whether the lease had run out before the last beat could extend it: then others may have
     /// taken this process's claims.
     pub(crate) fn lease_ran_out(&self) -> bool {
         self.cells().is_none_or(|page| {
-            micros(self.clock.monotonic()) > page.beat.lease_until_us.load(Ordering::Relaxed)
+            let beats = lock(&self.beats);
+            let until = &last_beat(page, *beats).lease_until_us;
+            micros(self.clock.monotonic()) > until.load(Ordering::Relaxed)
         })
     }
 
@@ -188,7 +198,7 @@ impl OwnPage {
     /// Notes who holds the write lock while this process waits for it.
     pub(crate) fn blocked_by(&self, pid: u32, command: &str, since: Time) {
         let Some(page) = self.cells() else { return };
-        let _alone = lock(&self.beat);
+        let _alone = lock(&self.beats);
         let cells = &page.blocked;
         write(&cells.version, || {
             cells.pid.store(u64::from(pid), Ordering::Relaxed);
@@ -256,6 +266,11 @@ impl std::fmt::Debug for OwnPage {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where the beat of this number stands.
+fn last_beat(page: &PageCells, number: u64) -> &BeatCells {
+    &page.beats[usize::from(number % 2 == 1)]
 }
 
 /// Writes under a sequence lock; the caller is the only writer. Readers in other processes see the

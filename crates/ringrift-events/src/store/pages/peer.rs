@@ -5,6 +5,7 @@
 //! values, versions again; what has the same even version in the first and third reading was not
 //! being written in the second.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::mem::offset_of;
@@ -145,18 +146,21 @@ impl Reading {
         Ok(Reading(bytes))
     }
 
-    /// Reads one part until it stood still; `false` when it never did.
-    fn read_again(&mut self, file: &File, (at, len): Part) -> io::Result<bool> {
+    /// Reads one part until it stood still.
+    fn read_again(&mut self, file: &File, (at, len): Part) -> io::Result<Stood> {
         let mut version = [[0u8; 8]; 2];
+        let mut stood = Stood::Moving;
         for _ in 0..READINGS_MAX {
             read_up_to(file, at, &mut version[0])?;
             read_up_to(file, at, &mut self.0[at..at + len])?;
             read_up_to(file, at, &mut version[1])?;
-            if version[0] == version[1] && u64::from_ne_bytes(version[0]) % 2 == 0 {
-                return Ok(true);
-            }
+            stood = match u64::from_ne_bytes(version[0]) % 2 {
+                _ if version[0] != version[1] => Stood::Moving,
+                0 => return Ok(Stood::Whole),
+                _ => Stood::Halted,
+            };
         }
-        Ok(false)
+        Ok(stood)
     }
 
     fn word(&self, at: usize) -> u64 {
@@ -202,11 +206,26 @@ impl Reading {
     }
 }
 
+/// How a part stood while it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stood {
+    /// Nobody wrote.
+    Whole,
+    /// Its owner stopped in the middle of writing: nothing moves, some of it is old.
+    Halted,
+    /// It was being written at every reading.
+    Moving,
+}
+
 /// One part of a page that is written under one version.
 type Part = (usize, usize);
 
-const BEAT: Part = (offset_of!(PageCells, beat), size_of::<BeatCells>());
 const BLOCKED: Part = (offset_of!(PageCells, blocked), size_of::<BlockedCells>());
+
+fn beat_part(index: usize) -> Part {
+    let size = size_of::<BeatCells>();
+    (offset_of!(PageCells, beats) + index * size, size)
+}
 
 fn slot_part(index: usize) -> Part {
     let size = size_of::<SlotCells>();
@@ -219,7 +238,7 @@ fn ring_part(index: usize) -> Part {
 }
 
 fn parts() -> impl Iterator<Item = Part> {
-    [BEAT, BLOCKED]
+    [beat_part(0), beat_part(1), BLOCKED]
         .into_iter()
         .chain((0..SLOTS).map(slot_part))
         .chain((0..RING).map(ring_part))
@@ -228,44 +247,50 @@ fn parts() -> impl Iterator<Item = Part> {
 /// A page whose every part is whole, or known not to be.
 struct Stable {
     bytes: Reading,
-    /// Starts of parts that were being written at every reading.
-    torn: Vec<usize>,
-    /// Its owner is dead: it stays as it is.
-    dead: bool,
+    /// The parts that are not whole, by their start.
+    torn: BTreeMap<usize, Stood>,
 }
 
 impl Stable {
     fn of_living(file: &File, first: &Reading) -> io::Result<Stable> {
         let mut bytes = Reading::of(file)?;
         let after = Reading::of(file)?;
-        let mut torn = Vec::new();
+        let mut torn = BTreeMap::new();
         for part in differing(first, &after) {
             // Read alone, a part takes a microsecond and not a page's twenty.
-            if !bytes.read_again(file, part)? {
-                torn.push(part.0);
+            let stood = bytes.read_again(file, part)?;
+            if stood != Stood::Whole {
+                torn.insert(part.0, stood);
             }
         }
-        Ok(Stable {
-            bytes,
-            torn,
-            dead: false,
-        })
+        Ok(Stable { bytes, torn })
     }
 
     /// Its owner may have died while it wrote a part: that part stays odd.
     fn of_dead(bytes: Reading) -> Stable {
         let odd = |part: &Part| bytes.word(part.0) % 2 == 1;
-        let torn = parts().filter(odd).map(|part| part.0).collect();
-        Stable {
-            bytes,
-            torn,
-            dead: true,
-        }
+        let torn = parts()
+            .filter(odd)
+            .map(|part| (part.0, Stood::Halted))
+            .collect();
+        Stable { bytes, torn }
+    }
+
+    /// The newer of the two beats that is whole.
+    fn beat(&self) -> usize {
+        let whole = |at: &usize| !self.torn.contains_key(at);
+        let beats = [beat_part(0).0, beat_part(1).0];
+        let newest = beats
+            .into_iter()
+            .filter(whole)
+            .max_by_key(|at| self.bytes.word(*at));
+        // Both are torn only if two beats came within every reading: then it lives.
+        newest.unwrap_or(beats[0])
     }
 
     fn tell(&self, seen: &mut Seen, locked: bool, watch: Watch) {
         let bytes = &self.bytes;
-        let beat = BEAT.0;
+        let beat = self.beat();
         seen.beat_at = Time(bytes.signed(beat + offset_of!(BeatCells, at)));
         seen.polled_to = Seq(bytes.signed(beat + offset_of!(BeatCells, polled_to)));
         seen.counters = self.counters();
@@ -288,7 +313,7 @@ impl Stable {
     }
 
     fn counters(&self) -> Counters {
-        let at = BEAT.0 + offset_of!(BeatCells, counters);
+        let at = self.beat() + offset_of!(BeatCells, counters);
         let word = |index: usize| self.bytes.word(at + index * 8);
         Counters {
             published: word(0),
@@ -306,9 +331,10 @@ impl Stable {
     fn running(&self, index: usize) -> Option<Running> {
         let (at, _) = slot_part(index);
         let state = self.bytes.word(at + offset_of!(SlotCells, state));
-        let torn = self.torn.contains(&at);
-        // Of a dead owner's half-written slot only the step can be torn: the state is set last.
-        if state == 0 || state > 2 || (torn && !self.dead) {
+        let stood = self.torn.get(&at).copied().unwrap_or(Stood::Whole);
+        // Of a slot whose owner stopped or died while it wrote only the step can be torn: the
+        // state is set last and cleared first.
+        if state == 0 || state > 2 || stood == Stood::Moving {
             return None;
         }
         let seq = self.bytes.signed(at + offset_of!(SlotCells, seq));
@@ -321,7 +347,7 @@ impl Stable {
             event: EventId(self.bytes.id(at + offset_of!(SlotCells, event))),
             seq: Some(Seq(seq)).filter(|seq| seq.0 != 0),
             since: Time(self.bytes.signed(at + offset_of!(SlotCells, since))),
-            step: Some(step).filter(|step| !step.is_empty() && !torn),
+            step: Some(step).filter(|step| !step.is_empty() && stood == Stood::Whole),
             abandoned: state == 2,
         })
     }
@@ -333,7 +359,7 @@ impl Stable {
             .bytes
             .text(at + offset_of!(RecentCells, code), CODE_WORDS);
         let code = Code::parse(&code)?;
-        if number == 0 || self.torn.contains(&at) {
+        if number == 0 || self.torn.contains_key(&at) {
             return None;
         }
         let subscription = self
@@ -352,7 +378,7 @@ impl Stable {
     fn blocked_by(&self) -> Option<(u32, String, Time)> {
         let at = BLOCKED.0;
         let pid = self.bytes.word(at + offset_of!(BlockedCells, pid));
-        if pid == 0 || self.torn.contains(&at) {
+        if pid == 0 || self.torn.contains_key(&at) {
             return None;
         }
         let command = at + offset_of!(BlockedCells, command);

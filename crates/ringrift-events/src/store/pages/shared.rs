@@ -132,6 +132,19 @@ impl SharedPage {
         cells.synced.fetch_max(seq.0, Ordering::AcqRel);
     }
 
+    /// Says that a command is being left for some process.
+    pub(crate) fn note_command(&self) {
+        if let Some(cells) = self.cells() {
+            cells.commands.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// How many commands were left, modulo 2³².
+    pub(crate) fn commands(&self) -> u32 {
+        self.cells()
+            .map_or(0, |cells| cells.commands.load(Ordering::SeqCst))
+    }
+
     /// After a failed sync nobody may sync again and call it good.
     pub(crate) fn poison(&self) {
         if let Some(cells) = self.cells() {

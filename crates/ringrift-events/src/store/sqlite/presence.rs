@@ -3,7 +3,7 @@
 //! It owns mappings and plain values, no descriptor: any thread may use and drop it. What opens
 //! files says so and runs on a database thread.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -25,6 +25,9 @@ pub(crate) const HUNG_AFTER: Duration = Duration::from_secs(10);
 /// How often the database is looked at for writers that do not ring. Four processes then cost
 /// less than a thousandth of a core.
 pub(crate) const FOREIGN_POLL: Duration = Duration::from_millis(500);
+
+/// How often the database is asked for commands that nobody told of.
+const COMMANDS_LOOK: Duration = Duration::from_secs(1);
 
 /// The settings of a presence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,28 @@ pub(crate) struct Presence {
     foreign: AtomicU32,
     /// When to look at the database next, in microseconds of the boot clock.
     look_at_us: AtomicU64,
+    commands: CommandWatch,
+}
+
+/// When to take commands: taking them needs the write lock, and every ring asks.
+struct CommandWatch {
+    /// The shared count when they were last taken; above 2³² before the first time.
+    taken_at: AtomicU64,
+    /// A look at the database found some.
+    found: Arc<AtomicBool>,
+    /// When to look next, in microseconds of the boot clock.
+    look_at_us: AtomicU64,
+}
+
+/// What to do about commands.
+#[derive(Debug)]
+pub(crate) enum CommandsDue {
+    /// Take them.
+    Take,
+    /// There are none that anybody told of.
+    No,
+    /// The same, and it is time to ask the database; set the flag if it has some.
+    Look(Arc<AtomicBool>),
 }
 
 // Mappings, atomics, paths and a clock: none of them owns a descriptor or a waker.
@@ -128,6 +153,11 @@ impl Presence {
             roles: Roles::default(),
             foreign: AtomicU32::new(0),
             look_at_us: AtomicU64::new(0),
+            commands: CommandWatch {
+                taken_at: AtomicU64::new(u64::MAX),
+                found: Arc::new(AtomicBool::new(false)),
+                look_at_us: AtomicU64::new(0),
+            },
         }
     }
 
@@ -243,6 +273,30 @@ impl Presence {
             if self.news() == seen && self.is_time_to_look() && changed() {
                 self.foreign.fetch_add(1, Ordering::SeqCst);
             }
+        }
+    }
+
+    /// Whether commands may wait for this process. Memory only; at most once a second it asks for
+    /// a look at the database, for commands left by somebody who does not share the page.
+    pub(crate) fn may_have_commands(&self) -> CommandsDue {
+        let watch = &self.commands;
+        let left = self.shared.as_ref().map_or(0, |shared| shared.commands());
+        let told = watch.taken_at.swap(u64::from(left), Ordering::SeqCst) != u64::from(left);
+        if watch.found.swap(false, Ordering::SeqCst) || told {
+            return CommandsDue::Take;
+        }
+        let now = pages::micros(SystemClock.monotonic());
+        let due = watch.look_at_us.load(Ordering::SeqCst);
+        let next = now + pages::micros(COMMANDS_LOOK);
+        let mine = now >= due
+            && watch
+                .look_at_us
+                .compare_exchange(due, next, Ordering::SeqCst, Ordering::SeqCst)
+                .is_ok();
+        if mine {
+            CommandsDue::Look(Arc::clone(&watch.found))
+        } else {
+            CommandsDue::No
         }
     }
 

@@ -88,8 +88,10 @@ fn a_page_that_is_written_all_the_time_is_never_read_torn() {
         for found in seen.running.unwrap() {
             let n = found.subscription.0.cast_unsigned();
             let mut wanted = running(n);
+            // Unknown when the writer lost its processor in the middle of it.
             if found.step != wanted.step {
-                wanted.step = Some(format!("{n}+").repeat(4));
+                let later = format!("{n}+").repeat(4);
+                wanted.step = found.step.as_ref().map(|_| later);
             }
             assert_eq!(found, wanted);
             ran += 1;

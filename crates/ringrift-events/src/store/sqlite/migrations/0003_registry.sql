@@ -128,6 +128,9 @@ CREATE TABLE facts (
 -- only when it is about one event, near the index's end.
 CREATE INDEX facts_event ON facts (event) WHERE event IS NOT NULL;
 
+-- Facts about ranges (seeks, removals) are few, and asked for with every event they may cover.
+CREATE INDEX facts_range ON facts (seq_to) WHERE seq_to IS NOT NULL;
+
 -- Retention asks for the oldest; facts are kept in time order, so `id` serves it.
 
 -- Coded facts about events, for people.

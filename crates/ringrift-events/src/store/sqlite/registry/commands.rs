@@ -64,13 +64,23 @@ impl Verb for SendCommand {
                 "INSERT INTO commands (process, verb, args, asked_by, at_us)
                  VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![row, self.verb, self.args, self.by, tx.now.0])?;
+            .execute(params![
+                row,
+                self.verb,
+                self.args,
+                self.by,
+                public(tx.now).0
+            ])?;
+        // Seen before the commit, taken after it: the target's transaction waits for ours.
+        if let Some(shared) = self.presence.shared() {
+            shared.note_command();
+        }
         Ok(tx.conn.last_insert_rowid())
     }
 }
 
-/// Takes this process's open commands, oldest first. Asked at every ring: when there is none,
-/// ask [`HasCommands`] first, which writes nothing.
+/// Takes this process's open commands, oldest first. It takes the write lock: see
+/// [`Presence::may_have_commands`] for when to ask.
 pub(crate) struct TakeCommands;
 
 impl Plain for TakeCommands {}
@@ -90,8 +100,8 @@ impl Verb for TakeCommands {
             .conn
             .prepare_cached("UPDATE commands SET taken_us = ?2 WHERE id = ?1")?;
         for command in &mut commands {
-            take.execute(params![command.id, tx.now.0])?;
-            command.taken_at = Some(tx.now);
+            take.execute(params![command.id, public(tx.now).0])?;
+            command.taken_at = Some(public(tx.now));
         }
         Ok(commands)
     }
@@ -118,7 +128,7 @@ impl Question for HasCommands {
     }
 }
 
-/// Answers a command that this process took; the first answer stays.
+/// Answers a command.
 pub(crate) struct AnswerCommand {
     /// Which.
     pub(crate) id: i64,
@@ -134,7 +144,7 @@ impl Verb for AnswerCommand {
     fn run(self, tx: &Tx<'_>) -> Result<(), Error> {
         let known = tx
             .conn
-            .prepare_cached("UPDATE commands SET result = coalesce(result, ?2) WHERE id = ?1")?
+            .prepare_cached("UPDATE commands SET result = ?2 WHERE id = ?1")?
             .execute(params![self.id, self.result])?;
         if known == 0 {
             return Err(no_command(self.id));
@@ -161,6 +171,11 @@ impl Question for ShowCommand {
             .optional()?
             .ok_or_else(|| no_command(self.id))
     }
+}
+
+/// A time as its public column shows it: whole milliseconds.
+fn public(time: Time) -> Time {
+    Time(time.0.div_euclid(1_000) * 1_000)
 }
 
 fn no_command(id: i64) -> Error {

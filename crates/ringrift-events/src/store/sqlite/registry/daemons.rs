@@ -64,7 +64,7 @@ impl Question for Daemons {
             "SELECT p.uuid, d.name, d.state, d.stopped_by, d.restarts, d.error, d.cycle_us,
                  d.since_us
              FROM daemons AS d JOIN processes AS p ON p.id = d.process
-             ORDER BY d.process, d.name",
+             ORDER BY p.uuid, d.name",
         )?;
         let states = statement
             .query_map([], from_row)?

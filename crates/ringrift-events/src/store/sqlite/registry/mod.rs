@@ -9,6 +9,9 @@ mod processes;
 mod roles;
 mod types;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use commands::{AnswerCommand, HasCommands, SendCommand, ShowCommand, TakeCommands};
 pub(crate) use daemons::{Daemons, ReportDaemons};
 pub(crate) use facts::{Facts, Record, keep_fact};

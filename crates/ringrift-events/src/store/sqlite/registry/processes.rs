@@ -30,7 +30,7 @@ impl Question for Processes {
             "SELECT uuid, host, pid, command, started_us, catalog_hash, version, state,
                  ended_us, beat_us, polled_to, published, published_volatile, publish_failed,
                  received, delivered, done, skipped, deduplicated, failed
-             FROM processes ORDER BY id",
+             FROM processes ORDER BY uuid",
         )?;
         let rows = statement.query_map([], from_row)?;
         let mut states = Vec::new();
