@@ -9,7 +9,7 @@ use crate::event::{EventType, ProcessId, Seq};
 use crate::store::ErrorCode;
 use crate::store::pages::Side;
 use crate::store::registry::{
-    Counters, DaemonState, DeclaredType, Fact, FactFilter, Liveness, ProcessInfo,
+    Counters, DaemonState, DeclaredType, Fact, FactFilter, Liveness, ProcessIdentity,
 };
 use crate::store::sqlite::presence::{CommandsDue, Presence, PresenceSettings};
 use crate::store::sqlite::testing::TestDatabase;
@@ -22,8 +22,8 @@ struct Stage {
     presence: Arc<Presence>,
 }
 
-fn process(id: ProcessId) -> ProcessInfo {
-    ProcessInfo {
+fn process(id: ProcessId) -> ProcessIdentity {
+    ProcessIdentity {
         id,
         host: "here".to_owned(),
         pid: std::process::id(),
