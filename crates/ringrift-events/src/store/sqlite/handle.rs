@@ -18,6 +18,7 @@ use super::neighbours::Neighbours;
 use super::open::{OpenOptions, Opened, open};
 use super::presence::Presence;
 use super::reader::Reader;
+use super::registry::Leave;
 use super::request::{Reading, Request, Writing};
 use super::syncer::Syncer;
 use super::verb::{Question, Verb};
@@ -130,7 +131,8 @@ impl SqliteStore {
     }
 
     /// This handle's process.
-    pub(super) fn process_id(&self) -> ProcessId {
+    #[must_use]
+    pub fn process_id(&self) -> ProcessId {
         self.options.process.id
     }
 
@@ -204,19 +206,28 @@ impl SqliteStore {
         }
     }
 
-    /// Ends the threads. See [`crate::store::Store::close`].
-    pub(super) fn end(&self) {
-        if check_not_forked(self.pid).is_err() {
-            // The threads are the parent's.
+    /// Answers what was asked, leaves the store's processes, ends the threads, and empties the WAL
+    /// if nobody else uses it. Blocks at most a few seconds; may be called twice.
+    pub fn close(&self) {
+        if check_not_forked(self.pid).is_err() || self.line.closing() {
+            // In a forked child the threads are the parent's.
             return;
         }
+        if !self.options.read_only {
+            self.write(Leave {
+                presence: Arc::clone(&self.presence),
+            })
+            .forget();
+        }
         end(&self.line, &self.courier);
+        // The row says that it left before the page says so.
+        self.presence.close();
     }
 }
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        self.end();
+        self.close();
     }
 }
 
