@@ -7,8 +7,8 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use ringrift_events::event::{EventType, Seq};
-use ringrift_events::store::log::{Batch, Draft, Durability, EventRef, Log as _, Page, TypeSet};
 use ringrift_events::store::ErrorCode;
+use ringrift_events::store::log::{Batch, Draft, Durability, EventRef, Log as _, Page, TypeSet};
 use sqlite_support::{Home, batch, event};
 
 #[test]
@@ -22,7 +22,10 @@ fn what_one_handle_appends_another_reads_in_order() {
     assert!(one[0].seq < two[0].seq);
     let (events, read_to) = a.read(Seq::START, TypeSet::All, 10).wait().unwrap();
     assert_eq!(read_to, two[0].seq);
-    assert_eq!(events.iter().map(|e| e.id).collect::<Vec<_>>(), [first.id, second.id]);
+    assert_eq!(
+        events.iter().map(|e| e.id).collect::<Vec<_>>(),
+        [first.id, second.id]
+    );
     assert_eq!(events[1].origin, second.origin);
     assert_eq!(events[1].payload, second.payload);
     let only = TypeSet::only([EventType::from_canonical("training_completed")]);
@@ -35,8 +38,14 @@ fn an_id_appended_again_is_answered_with_the_original_place() {
     let home = Home::new();
     let store = home.open();
     let original = event(&store, "training_completed", "{}");
-    let first = store.append(batch([original.clone()]), None).wait().unwrap();
-    let again = store.append(batch([original.clone()]), None).wait().unwrap();
+    let first = store
+        .append(batch([original.clone()]), None)
+        .wait()
+        .unwrap();
+    let again = store
+        .append(batch([original.clone()]), None)
+        .wait()
+        .unwrap();
     assert_eq!(again[0].seq, first[0].seq);
     assert_eq!(again[0].duplicate_of, Some(original.id));
     assert_eq!(again[0].committed_at, first[0].committed_at);
@@ -51,7 +60,10 @@ fn an_idempotency_key_with_another_payload_is_refused_and_nothing_of_the_batch_s
         event: Arc::new(event(&store, "training_completed", payload)),
         idempotency_key: Some("run-7".to_owned()),
     };
-    let plain = |drafts| Batch { drafts, durability: Durability::Process };
+    let plain = |drafts| Batch {
+        drafts,
+        durability: Durability::Process,
+    };
     let first = store.append(plain(vec![keyed("{}")]), None).wait().unwrap();
     let same = store.append(plain(vec![keyed("{}")]), None).wait().unwrap();
     assert_eq!(same[0].seq, first[0].seq);
@@ -102,13 +114,20 @@ fn power_durability_answers_and_others_see_the_event() {
     let home = Home::new();
     let (a, b) = (home.open(), home.open());
     for n in 0..50 {
-        let durability = if n % 3 == 0 { Durability::Power } else { Durability::Process };
+        let durability = if n % 3 == 0 {
+            Durability::Power
+        } else {
+            Durability::Process
+        };
         let drafts = vec![Draft {
             event: Arc::new(event(&a, "training_completed", "{}")),
             idempotency_key: None,
         }];
         let appended = a.append(Batch { drafts, durability }, None).wait().unwrap();
-        assert!(b.head().wait().unwrap().seq >= appended[0].seq, "event {n} is hidden");
+        assert!(
+            b.head().wait().unwrap().seq >= appended[0].seq,
+            "event {n} is hidden"
+        );
     }
 }
 
@@ -144,7 +163,10 @@ fn pages_of_the_log_follow_each_other_in_both_directions() {
     let oldest = store.list(page(None, false)).wait().unwrap();
     assert_eq!(oldest[0].event.id, children[0].id);
     let id = parent.id.to_string();
-    let found = store.find(EventRef::Prefix(id[..18].to_owned())).wait().unwrap();
+    let found = store
+        .find(EventRef::Prefix(id[..18].to_owned()))
+        .wait()
+        .unwrap();
     assert!(found.iter().any(|one| one.event.id == parent.id));
 }
 
@@ -155,7 +177,10 @@ fn after_the_close_every_verb_says_so() {
     let last = store.append(batch([event(&store, "training_completed", "{}")]), None);
     store.close();
     store.close();
-    assert!(last.wait().is_ok(), "what was asked before the close is answered");
+    assert!(
+        last.wait().is_ok(),
+        "what was asked before the close is answered"
+    );
     assert_eq!(store.head().wait().unwrap_err().code, ErrorCode::Closed);
     let late = store.append(batch([event(&store, "training_completed", "{}")]), None);
     assert_eq!(late.wait().unwrap_err().code, ErrorCode::Closed);
