@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ringrift_events::clock::{Clock as _, SystemClock};
 use ringrift_events::event::{Event, EventId, EventType, Payload, ProcessId, TraceId};
 use ringrift_events::store::log::{Batch, Draft, Durability};
-use ringrift_events::store::registry::ProcessInfo;
+use ringrift_events::store::registry::ProcessIdentity;
 use ringrift_events::store::sqlite::{OpenOptions, SqliteStore, database_of};
 
 /// A home that goes with the test.
@@ -38,7 +38,7 @@ impl Home {
 /// What a process of its own would open with.
 pub fn options(home: &Path) -> OpenOptions {
     let clock = Arc::new(SystemClock);
-    let process = ProcessInfo {
+    let process = ProcessIdentity {
         id: ProcessId::new(&*clock),
         host: "test".to_owned(),
         pid: std::process::id(),
