@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::registry::Versions;
 use super::verb::Plain;
 use crate::clock::{Clock, SharedClock, SystemClock, Time};
 use crate::event::{ProcessId, Seq};
@@ -63,7 +64,9 @@ pub(crate) struct Presence {
     foreign: AtomicU32,
     /// When to look at the database next, in microseconds of the boot clock.
     look_at_us: AtomicU64,
+    versions: Versions,
     commands: CommandWatch,
+    closed: AtomicBool,
 }
 
 /// When to take commands: taking them needs the write lock, and every ring asks.
@@ -153,11 +156,13 @@ impl Presence {
             roles: Roles::default(),
             foreign: AtomicU32::new(0),
             look_at_us: AtomicU64::new(0),
+            versions: Versions::default(),
             commands: CommandWatch {
                 taken_at: AtomicU64::new(u64::MAX),
                 found: Arc::new(AtomicBool::new(false)),
                 look_at_us: AtomicU64::new(0),
             },
+            closed: AtomicBool::new(false),
         }
     }
 
@@ -259,7 +264,7 @@ impl Presence {
             let now = SystemClock.monotonic();
             let left = until.saturating_sub(now);
             let news = self.news();
-            if news != seen || left.is_zero() {
+            if news != seen || left.is_zero() || self.closed.load(Ordering::SeqCst) {
                 return news;
             }
             let rings = (seen & 0xFFFF_FFFF) as u32;
@@ -300,6 +305,11 @@ impl Presence {
         }
     }
 
+    /// The database's versions as they were seen last.
+    pub(crate) fn versions(&self) -> &Versions {
+        &self.versions
+    }
+
     fn news(&self) -> u64 {
         let rings = self.shared.as_ref().map_or(0, |shared| shared.rings());
         u64::from(self.foreign.load(Ordering::SeqCst)) << 32 | u64::from(rings)
@@ -320,11 +330,15 @@ impl Presence {
     /// Gives the roles and the page back. Call it once the leaving is committed. May be called
     /// twice; everything afterwards does nothing.
     pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
         self.roles.resign_all();
         let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(page) = own.take() {
             page.left();
         }
+        drop(own);
+        // Whoever waits for news here ends; elsewhere they look who is left.
+        self.ring();
     }
 
     fn with_own<T>(&self, act: impl FnOnce(&OwnPage) -> T) -> Option<T> {

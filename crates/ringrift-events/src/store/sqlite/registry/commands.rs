@@ -1,6 +1,7 @@
 //! Requests from one process to another.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -111,8 +112,11 @@ impl Verb for TakeCommands {
     }
 }
 
-/// Asks whether this process has open commands.
-pub(crate) struct HasCommands;
+/// Asks whether this process has open commands, and notes it if so.
+pub(crate) struct HasCommands {
+    /// Set when it has.
+    pub(crate) found: Arc<AtomicBool>,
+}
 
 impl Plain for HasCommands {}
 
@@ -124,6 +128,9 @@ impl Question for HasCommands {
             .conn
             .prepare_cached("SELECT 1 FROM commands WHERE process = ?1 AND taken_us IS NULL")?
             .exists([tx.process_row])?;
+        if found {
+            self.found.store(true, Ordering::SeqCst);
+        }
         Ok(found)
     }
 }

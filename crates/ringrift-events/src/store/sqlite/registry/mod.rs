@@ -5,6 +5,7 @@ mod daemons;
 mod facts;
 mod join;
 mod news;
+mod on_store;
 mod processes;
 mod roles;
 mod types;

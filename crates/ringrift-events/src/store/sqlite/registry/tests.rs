@@ -1,6 +1,7 @@
 //! The registry's verbs against a real file, with pages beside it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::*;
@@ -116,6 +117,7 @@ fn joining_twice_keeps_the_row() {
 #[test]
 fn a_command_is_taken_once_and_its_answer_shown() {
     let stage = Stage::new();
+    let found = Arc::new(AtomicBool::new(false));
     assert!(matches!(
         stage.presence.may_have_commands(),
         CommandsDue::Take
@@ -133,12 +135,26 @@ fn a_command_is_taken_once_and_its_answer_shown() {
         stage.presence.may_have_commands(),
         CommandsDue::Take
     ));
-    assert!(stage.db.read(HasCommands).unwrap());
+    assert!(
+        stage
+            .db
+            .read(HasCommands {
+                found: Arc::clone(&found)
+            })
+            .unwrap()
+    );
     let taken = stage.db.write(TakeCommands).unwrap();
     assert_eq!((taken.len(), taken[0].id), (1, id));
     assert_eq!(taken[0].taken_at, Some(stage.db.clock.now()));
     assert!(stage.db.write(TakeCommands).unwrap().is_empty());
-    assert!(!stage.db.read(HasCommands).unwrap());
+    assert!(
+        !stage
+            .db
+            .read(HasCommands {
+                found: Arc::clone(&found)
+            })
+            .unwrap()
+    );
     let result = "ok stopped".to_owned();
     stage.db.write(AnswerCommand { id, result }).unwrap();
     let shown = stage.db.read(ShowCommand { id }).unwrap();

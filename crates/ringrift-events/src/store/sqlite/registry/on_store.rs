@@ -1,0 +1,172 @@
+//! The registry's verbs as the store's handle offers them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{
+    AnswerCommand, ChangeMark, CountUnbridged, Daemons, DeclareTypes, DeclaredTypes, Elect,
+    Elected, Facts, HasCommands, KeepCatalog, Processes, Record, ReportDaemons, Resign,
+    SendCommand, ShowCommand, TakeCommands,
+};
+use crate::event::{EventType, ProcessId, Seq};
+use crate::store::Pending;
+use crate::store::pages;
+use crate::store::registry::{
+    Command, Counters, DaemonState, DeclaredType, Fact, FactFilter, ProcessState, Recent, Registry,
+    Running, Slot,
+};
+use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::presence::CommandsDue;
+
+/// A wait for news on a handle that cannot get any still waits a little: callers wait in loops.
+const USELESS_WAIT: Duration = Duration::from_millis(200);
+
+impl Registry for SqliteStore {
+    fn process(&self) -> ProcessId {
+        self.presence.process()
+    }
+
+    fn processes(&self) -> Pending<Vec<ProcessState>> {
+        let presence = Arc::clone(&self.presence);
+        self.read(Processes { presence })
+    }
+
+    fn beat(&self, counters: Counters, polled_to: Seq) {
+        self.presence.beat(counters, polled_to);
+    }
+
+    fn started(&self, running: Running) -> Option<Slot> {
+        self.presence.started(&running)
+    }
+
+    fn step(&self, slot: Slot, step: &str) {
+        self.presence.step(slot, step);
+    }
+
+    fn abandoned(&self, slot: Slot) {
+        self.presence.abandoned(slot);
+    }
+
+    fn ended(&self, slot: Option<Slot>, recent: Recent) {
+        self.presence.ended(slot, &recent);
+    }
+
+    fn wait_for_news(&self, seen: u64, at_most: Duration) -> u64 {
+        if self.check().is_err() {
+            pages::pause(at_most.min(USELESS_WAIT));
+            return seen;
+        }
+        self.presence.wait_for_news(seen, at_most, || {
+            let mark = self.read(ChangeMark).wait();
+            mark.is_ok_and(|mark| self.presence.versions().has_changed(mark))
+        })
+    }
+
+    fn ring(&self) {
+        self.presence.ring();
+    }
+
+    fn elect(&self, role: &str) -> Pending<bool> {
+        self.read(Elect {
+            presence: Arc::clone(&self.presence),
+            role: role.to_owned(),
+        })
+    }
+
+    fn resign(&self, role: &str) -> Pending<()> {
+        self.read(Resign {
+            presence: Arc::clone(&self.presence),
+            role: role.to_owned(),
+        })
+    }
+
+    fn elected(&self, role: &str) -> Pending<Option<ProcessId>> {
+        self.read(Elected {
+            presence: Arc::clone(&self.presence),
+            role: role.to_owned(),
+        })
+    }
+
+    fn report_daemons(&self, states: Vec<DaemonState>) -> Pending<()> {
+        if states.is_empty() {
+            return self.nothing();
+        }
+        self.write(ReportDaemons { states })
+    }
+
+    fn daemons(&self) -> Pending<Vec<DaemonState>> {
+        self.read(Daemons)
+    }
+
+    fn send(&self, process: ProcessId, verb: String, args: String, by: String) -> Pending<i64> {
+        self.write(SendCommand {
+            presence: Arc::clone(&self.presence),
+            process,
+            verb,
+            args,
+            by,
+        })
+    }
+
+    fn take_commands(&self) -> Pending<Vec<Command>> {
+        if self.is_read_only() {
+            return self.nothing();
+        }
+        match self.presence.may_have_commands() {
+            CommandsDue::Take => self.write(TakeCommands),
+            CommandsDue::No => self.nothing(),
+            CommandsDue::Look(found) => {
+                self.read(HasCommands { found }).forget();
+                self.nothing()
+            }
+        }
+    }
+
+    fn answer(&self, id: i64, result: String) -> Pending<()> {
+        self.write(AnswerCommand { id, result })
+    }
+
+    fn command(&self, id: i64) -> Pending<Command> {
+        self.read(ShowCommand { id })
+    }
+
+    fn declare_types(&self, types: Vec<DeclaredType>) -> Pending<()> {
+        if types.is_empty() {
+            return self.nothing();
+        }
+        self.write(DeclareTypes { types })
+    }
+
+    fn declared_types(&self) -> Pending<Vec<DeclaredType>> {
+        self.read(DeclaredTypes)
+    }
+
+    fn keep_catalog(&self, hash: u64, text: String) -> Pending<()> {
+        self.write(KeepCatalog { hash, text })
+    }
+
+    fn count_unbridged(&self, counts: Vec<(EventType, u64)>) -> Pending<()> {
+        if counts.is_empty() {
+            return self.nothing();
+        }
+        self.write(CountUnbridged { counts })
+    }
+
+    fn record(&self, facts: Vec<Fact>) -> Pending<()> {
+        if facts.is_empty() {
+            return self.nothing();
+        }
+        self.write(Record { facts })
+    }
+
+    fn facts(&self, filter: FactFilter) -> Pending<Vec<Fact>> {
+        self.read(Facts { filter })
+    }
+}
+
+impl SqliteStore {
+    /// The answer where there is nothing to do: no transaction, but the refusals of every verb.
+    fn nothing<T: Default + Clone + Send + 'static>(&self) -> Pending<T> {
+        Pending::ready(self.check().map(|()| T::default()))
+    }
+}
