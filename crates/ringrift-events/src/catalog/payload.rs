@@ -35,10 +35,19 @@ const RAW_VALUE_KEY: &str = "$serde_json::private::RawValue";
 /// # Ok::<(), ringrift_events::catalog::Error>(())
 /// ```
 pub fn check(text: &[u8]) -> Result<Payload, Error> {
-    if text.len() > PAYLOAD_BYTES_MAX {
+    check_within(text, PAYLOAD_BYTES_MAX)
+}
+
+/// As [`check`], with a lower bound on the size, in bytes.
+///
+/// # Errors
+/// As [`check`], [`Error::PayloadTooLarge`] above `bytes_max`.
+pub fn check_within(text: &[u8], bytes_max: usize) -> Result<Payload, Error> {
+    let max = bytes_max.min(PAYLOAD_BYTES_MAX);
+    if text.len() > max {
         return Err(Error::PayloadTooLarge {
             bytes: text.len(),
-            max: PAYLOAD_BYTES_MAX,
+            max,
         });
     }
     let text = std::str::from_utf8(text).map_err(|error| Error::PayloadNotUtf8 {
