@@ -1,0 +1,101 @@
+-- Public SQL: a compatibility promise. Must run in SQLite 3.40; expensive columns are scalar
+-- subqueries, so that who does not ask for them does not pay.
+
+-- Below this place nothing is pending: the lowest position of any durable subscription, and no
+-- higher than some poller has read.
+CREATE VIEW lowest_position AS
+SELECT MIN(
+    (SELECT seq FROM poll_mark),
+    COALESCE((SELECT MIN(settled) FROM subscription_rows
+              WHERE kind = 'durable' AND ended_at IS NULL), 9223372036854775807)
+) AS seq;
+
+-- Split at the lowest position: the first part answers `acked = 0` without reading a row. The plus
+-- keeps the planner from walking it by place, `likely` tells it that the second part's range says
+-- little: both are then free to go by `created_at`.
+CREATE VIEW cross_process_events AS
+SELECT e.seq AS id,
+       lower(hex(substr(e.id, 1, 4)) || '-' || hex(substr(e.id, 5, 2)) || '-'
+          || hex(substr(e.id, 7, 2)) || '-' || hex(substr(e.id, 9, 2)) || '-'
+          || hex(substr(e.id, 11))) AS event_id,
+       e.event_type AS event_type, e.payload AS payload, e.source AS source,
+       (SELECT p.host FROM processes AS p WHERE p.id = e.origin) AS hostname,
+       (SELECT p.pid FROM processes AS p WHERE p.id = e.origin) AS pid,
+       e.key AS key, lower(hex(e.trace_id)) AS trace_id,
+       CASE WHEN e.parent_id IS NOT NULL THEN lower(hex(substr(e.parent_id, 1, 4)) || '-' || hex(substr(e.parent_id, 5, 2)) || '-'
+          || hex(substr(e.parent_id, 7, 2)) || '-' || hex(substr(e.parent_id, 9, 2)) || '-'
+          || hex(substr(e.parent_id, 11))) END AS parent_id,
+       e.created_at AS created_at, 1 AS acked
+FROM events AS e
+WHERE +e.seq <= (SELECT seq FROM lowest_position)
+  AND NOT EXISTS (SELECT 1 FROM deleted_events AS d WHERE d.seq = e.seq)
+UNION ALL
+SELECT e.seq,
+       lower(hex(substr(e.id, 1, 4)) || '-' || hex(substr(e.id, 5, 2)) || '-'
+          || hex(substr(e.id, 7, 2)) || '-' || hex(substr(e.id, 9, 2)) || '-'
+          || hex(substr(e.id, 11))),
+       e.event_type, e.payload, e.source,
+       (SELECT p.host FROM processes AS p WHERE p.id = e.origin),
+       (SELECT p.pid FROM processes AS p WHERE p.id = e.origin),
+       e.key, lower(hex(e.trace_id)),
+       CASE WHEN e.parent_id IS NOT NULL THEN lower(hex(substr(e.parent_id, 1, 4)) || '-' || hex(substr(e.parent_id, 5, 2)) || '-'
+          || hex(substr(e.parent_id, 7, 2)) || '-' || hex(substr(e.parent_id, 9, 2)) || '-'
+          || hex(substr(e.parent_id, 11))) END,
+       e.created_at,
+       CASE WHEN e.seq > (SELECT seq FROM poll_mark) OR EXISTS (
+           SELECT 1 FROM subscription_types AS t
+           CROSS JOIN subscription_rows AS s ON s.id = t.subscription
+           WHERE t.event_type IN (e.event_type, '*')
+             AND t.valid_from <= e.seq AND e.seq < t.valid_to AND s.settled < e.seq
+       ) THEN 0 ELSE 1 END
+FROM events AS e
+WHERE likely(e.seq > (SELECT seq FROM lowest_position))
+  AND NOT EXISTS (SELECT 1 FROM deleted_events AS d WHERE d.seq = e.seq);
+
+-- A deleted row is hidden and restorable for a week (`ringrift queue restore`).
+CREATE TRIGGER cross_process_events_delete INSTEAD OF DELETE ON cross_process_events
+BEGIN
+    INSERT INTO deletions (at)
+        SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')
+        WHERE NOT EXISTS (
+            SELECT 1 FROM deletions
+            WHERE open = 1 AND at > strftime('%Y-%m-%d %H:%M:%f', 'now', '-60 seconds'));
+    INSERT OR IGNORE INTO deleted_events (seq, deletion)
+        SELECT OLD.id, (SELECT MAX(id) FROM deletions);
+END;
+
+-- What failed and has not recovered.
+CREATE VIEW dead_letter_queue AS
+SELECT r.id AS id,
+       lower(hex(substr(r.event_id, 1, 4)) || '-' || hex(substr(r.event_id, 5, 2)) || '-'
+          || hex(substr(r.event_id, 7, 2)) || '-' || hex(substr(r.event_id, 9, 2)) || '-'
+          || hex(substr(r.event_id, 11))) AS event_id,
+       r.event_type AS event_type,
+       COALESCE(r.payload, (SELECT e.payload FROM events AS e WHERE e.seq = r.event_seq)) AS payload,
+       COALESCE(r.source, (SELECT e.source FROM events AS e WHERE e.seq = r.event_seq)) AS source,
+       r.handler AS handler, r.error AS error, r.error_kind AS error_kind,
+       r.attempts AS attempts, r.state AS status,
+       r.created_at AS created_at, r.last_attempt_at AS last_attempt_at,
+       r.next_retry_at AS next_retry_at
+FROM redeliveries AS r
+WHERE r.shown = 1;
+
+-- Hidden for a week (`ringrift dlq restore`). A run that has begun goes on; its end changes nothing.
+CREATE TRIGGER dead_letter_queue_delete INSTEAD OF DELETE ON dead_letter_queue
+BEGIN
+    UPDATE redeliveries
+    SET before_end = CASE state WHEN 'dead' THEN 'dead' ELSE 'retrying' END,
+        state = 'purged', due_us = NULL, owner = NULL, held_us = NULL, fence = fence + 1,
+        ended_us = CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000
+    WHERE id = OLD.id;
+END;
+
+CREATE VIEW subscriptions AS
+SELECT s.id AS id, s.name AS name, s.kind AS kind,
+       (SELECT v.definition FROM subscription_versions AS v
+        WHERE v.subscription = s.id AND v.number = s.version) AS definition,
+       s.version AS version, s.generation AS generation, s.cursor AS cursor, s.settled AS settled,
+       s.paused_at AS paused_at, s.paused_by AS paused_by,
+       (SELECT COUNT(*) FROM hosts AS h WHERE h.subscription = s.id) AS hosts,
+       s.created_at AS created_at, s.ended_at AS ended_at
+FROM subscription_rows AS s;

@@ -1,0 +1,31 @@
+//! The verbs on deliveries.
+//!
+//! A claim is made in two steps: [`Scan`] reads what would be next, [`TakeClaim`] takes it by
+//! comparing where the subscription stands. The first costs no write lock, so that asking in vain
+//! costs nobody anything; the loser of a race asks again.
+
+mod claim;
+mod claim_due;
+mod give_up;
+mod hand_back;
+mod late;
+mod ledger;
+mod park;
+mod replay;
+mod reserve;
+mod scan;
+mod settle;
+mod settle_due;
+
+pub(crate) use claim::{TakeClaim, Taken};
+pub(crate) use claim_due::{ClaimDue, NextDue};
+pub(crate) use give_up::GiveUp;
+pub(crate) use hand_back::HandBack;
+pub(crate) use late::{Late, release_held};
+pub(crate) use ledger::{NOT_DELETED, OpenClaim, open_claims, open_claims_of};
+pub(crate) use park::Park;
+pub(crate) use replay::Replay;
+pub(crate) use reserve::{ReserveKeys, release_keys_of};
+pub(crate) use scan::{Found, SCAN_ROWS_MAX, Scan};
+pub(crate) use settle::SettleClaim;
+pub(crate) use settle_due::SettleDue;

@@ -1,0 +1,155 @@
+//! Looks for what a durable subscription's next claim would be, without taking it.
+
+use std::sync::Arc;
+
+use rusqlite::OptionalExtension as _;
+
+use super::ledger::{NOT_DELETED, open_claims_of};
+use crate::event::{Event, Seq};
+use crate::store::Error;
+use crate::store::deliveries::{CLAIM_EVENTS_MAX, Want};
+use crate::store::log::TypeSet;
+use crate::store::sqlite::rows::{EVENT_COLUMN_COUNT, EVENT_COLUMNS, event};
+use crate::store::sqlite::verb::{Plain, Question, Tx};
+use crate::store::sqlite::verbs::positions::{durable, segment_at, segments};
+use crate::store::subscriptions::{Generation, SubscriptionId};
+
+/// Most rows of the log that one look reads: bounds a step over what does not match to some
+/// milliseconds.
+pub(crate) const SCAN_ROWS_MAX: usize = 10_000;
+
+/// Most bytes of payload in one claim; one larger event still makes a claim.
+const CLAIM_BYTES_MAX: usize = 4 << 20;
+
+/// Asks what is next. `from` is where this process knows that it has looked already: what lies
+/// between the stored cursor and it matches nothing.
+pub(crate) struct Scan {
+    pub(crate) want: Want,
+    pub(crate) from: Option<(Generation, Seq)>,
+}
+
+/// What a look found.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) subscription: SubscriptionId,
+    pub(crate) generation: Generation,
+    /// The stored cursor the look started from: taking compares it.
+    pub(crate) cursor: Seq,
+    /// Everything up to here was looked at.
+    pub(crate) read_to: Seq,
+    /// More may follow at once.
+    pub(crate) more: bool,
+    /// An ownerless claim waits.
+    pub(crate) ownerless: bool,
+    /// The matching events after the cursor.
+    pub(crate) events: Vec<Arc<Event>>,
+}
+
+impl Plain for Scan {}
+impl Plain for Found {}
+
+impl Question for Scan {
+    type Answer = Option<Found>;
+
+    fn run(self, tx: &Tx<'_>) -> Result<Option<Found>, Error> {
+        let standing = durable(tx, self.want.subscription, "claim for")?;
+        if standing.paused || standing.ended {
+            return Ok(None);
+        }
+        let generation = Generation(standing.generation);
+        let open = open_claims_of(tx, standing.id, generation)?;
+        if standing.ordered && open.iter().any(|claim| claim.owner.is_some()) {
+            return Ok(None);
+        }
+        let mut found = Found {
+            subscription: standing.id,
+            generation,
+            cursor: Seq(standing.cursor),
+            read_to: Seq(standing.cursor),
+            more: false,
+            ownerless: open.iter().any(|claim| claim.owner.is_none()),
+            events: Vec::new(),
+        };
+        if found.ownerless {
+            return Ok(Some(found));
+        }
+        if let Some((known, seq)) = self.from
+            && known == generation
+        {
+            found.read_to = found.read_to.max(seq);
+        }
+        self.read(tx, &mut found)?;
+        Ok(Some(found))
+    }
+}
+
+impl Scan {
+    fn read(&self, tx: &Tx<'_>, found: &mut Found) -> Result<(), Error> {
+        let segments = segments(tx, found.subscription)?;
+        let hosted = hosted_version(tx, found.subscription)?;
+        let Some(segment) = segment_at(&segments, found.read_to.0 + 1) else {
+            return Ok(());
+        };
+        // A process with an old version claims only below the border.
+        if hosted.is_none_or(|version| version < segment.number) {
+            return Ok(());
+        }
+        let sql = format!(
+            "SELECT {EVENT_COLUMNS}, {NOT_DELETED} FROM events AS e \
+             WHERE e.seq > ?1 AND e.seq < ?2 ORDER BY e.seq LIMIT ?3"
+        );
+        let mut statement = tx.conn.prepare_cached(&sql)?;
+        let limit = i64::try_from(SCAN_ROWS_MAX).unwrap_or(i64::MAX);
+        let mut rows = statement.query([found.read_to.0, segment.valid_to, limit])?;
+        let max = self.want.max.clamp(1, CLAIM_EVENTS_MAX);
+        let (mut read, mut bytes) = (0, 0);
+        while let Some(row) = rows.next()? {
+            read += 1;
+            let seq = Seq(row.get(0)?);
+            if names(&segment.definition.types, row.get_ref(2)?.as_str()?)
+                && row.get(EVENT_COLUMN_COUNT)?
+            {
+                let event = event(row)?;
+                if segment.takes(&event.event_type, &event.payload) {
+                    bytes += event.payload.as_str().len();
+                    if !found.events.is_empty() && bytes > CLAIM_BYTES_MAX {
+                        found.more = true;
+                        return Ok(());
+                    }
+                    found.events.push(Arc::new(event));
+                }
+            }
+            found.read_to = seq;
+            if found.events.len() == max {
+                found.more = true;
+                return Ok(());
+            }
+        }
+        if read < SCAN_ROWS_MAX && segment.valid_to != i64::MAX {
+            // The end of an old version: the next look begins at the border.
+            found.read_to = found.read_to.max(Seq(segment.valid_to - 1));
+            found.more = true;
+        }
+        found.more |= read == SCAN_ROWS_MAX;
+        Ok(())
+    }
+}
+
+/// Whether the set takes a type, told before the row is read any further.
+fn names(types: &TypeSet, name: &str) -> bool {
+    match types {
+        TypeSet::All => true,
+        TypeSet::Only(types) => types
+            .binary_search_by(|known| known.as_str().cmp(name))
+            .is_ok(),
+    }
+}
+
+/// The version this process hosts.
+fn hosted_version(tx: &Tx<'_>, id: SubscriptionId) -> Result<Option<i64>, Error> {
+    Ok(tx
+        .conn
+        .prepare_cached("SELECT version FROM hosts WHERE subscription = ?1 AND process = ?2")?
+        .query_row([id.0, tx.process_row], |row| row.get(0))
+        .optional()?)
+}

@@ -1,0 +1,213 @@
+//! Where a subscription stands: its row, its versions, and what follows for the part of the log it
+//! may be asked about.
+
+use rusqlite::OptionalExtension as _;
+use rusqlite::types::Type;
+
+use crate::catalog::filter::Filter;
+use crate::event::{EventType, Payload, Seq};
+use crate::store::log::TypeSet;
+use crate::store::sqlite::verb::Tx;
+use crate::store::subscriptions::{Definition, Kind, SubscriptionId};
+use crate::store::{Error, ErrorCode};
+
+/// A row of `subscription_rows`.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    pub(crate) id: SubscriptionId,
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) process: Option<i64>,
+    pub(crate) version: i64,
+    pub(crate) generation: i64,
+    pub(crate) ordered: bool,
+    pub(crate) cursor: i64,
+    pub(crate) settled: i64,
+    pub(crate) paused: bool,
+    pub(crate) ended: bool,
+}
+
+/// Reads one subscription's row.
+pub(crate) fn standing(tx: &Tx<'_>, id: SubscriptionId) -> Result<Standing, Error> {
+    let sql = "SELECT name, kind, process, version, generation, ordered, cursor, settled, \
+               paused_at IS NOT NULL, ended_at IS NOT NULL FROM subscription_rows WHERE id = ?1";
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(Standing {
+            id,
+            name: row.get(0)?,
+            kind: kind(row.get_ref(1)?.as_str()?),
+            process: row.get(2)?,
+            version: row.get(3)?,
+            generation: row.get(4)?,
+            ordered: row.get(5)?,
+            cursor: row.get(6)?,
+            settled: row.get(7)?,
+            paused: row.get(8)?,
+            ended: row.get(9)?,
+        })
+    };
+    tx.conn
+        .prepare_cached(sql)?
+        .query_row([id.0], read)
+        .optional()?
+        .ok_or_else(|| no_subscription(id))
+}
+
+/// Reads one durable subscription's row; a live one is refused, naming what was attempted.
+pub(crate) fn durable(tx: &Tx<'_>, id: SubscriptionId, attempted: &str) -> Result<Standing, Error> {
+    let standing = standing(tx, id)?;
+    match standing.kind {
+        Kind::Durable => Ok(standing),
+        Kind::Live => Err(Error::new(
+            ErrorCode::WrongState,
+            format!(
+                "cannot {attempted} {}: it is a live subscription",
+                standing.name
+            ),
+        )
+        .with_next("ringrift subs ls")),
+    }
+}
+
+/// The error for a subscription nobody knows.
+pub(crate) fn no_subscription(id: SubscriptionId) -> Error {
+    Error::new(
+        ErrorCode::NotFound,
+        format!("no subscription with number {}", id.0),
+    )
+    .with_next("ringrift subs ls")
+}
+
+/// `durable` or `live`, as it stands in the column.
+pub(crate) fn kind_text(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Durable => "durable",
+        Kind::Live => "live",
+    }
+}
+
+/// The kind with this text; the schema allows no third.
+pub(crate) fn kind(text: &str) -> Kind {
+    if text == "live" {
+        Kind::Live
+    } else {
+        Kind::Durable
+    }
+}
+
+/// The last place of the log that was ever given, also when its event is gone.
+pub(crate) fn head(tx: &Tx<'_>) -> Result<i64, Error> {
+    let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'events'";
+    let head = tx.conn.prepare_cached(sql)?.query_row([], |row| row.get(0));
+    Ok(head.optional()?.unwrap_or(0))
+}
+
+/// The place before the oldest event kept; the head when the log is empty.
+pub(crate) fn before_oldest(tx: &Tx<'_>) -> Result<i64, Error> {
+    let sql = "SELECT seq FROM events ORDER BY seq LIMIT 1";
+    let oldest = tx
+        .conn
+        .prepare_cached(sql)?
+        .query_row([], |row| row.get::<_, i64>(0))
+        .optional()?;
+    oldest.map_or_else(|| head(tx), |seq| Ok(seq - 1))
+}
+
+/// Writes a new cursor and what follows from it and the open claims.
+pub(crate) fn set_cursor(tx: &Tx<'_>, id: SubscriptionId, cursor: i64) -> Result<(), Error> {
+    tx.conn
+        .prepare_cached("UPDATE subscription_rows SET cursor = ?2 WHERE id = ?1")?
+        .execute([id.0, cursor])?;
+    refresh_settled(tx, id)
+}
+
+/// Brings `settled` in line with the cursor and the open claims. Called by every verb that changes
+/// either; writes nothing when nothing changed.
+pub(crate) fn refresh_settled(tx: &Tx<'_>, id: SubscriptionId) -> Result<(), Error> {
+    let sql = "WITH now(settled) AS (SELECT MIN(s.cursor, COALESCE((SELECT MIN(c.settled_to) \
+                   FROM claims AS c WHERE c.subscription = s.id AND c.generation = s.generation \
+                   AND c.settled_us IS NULL), s.cursor)) FROM subscription_rows AS s WHERE s.id = ?1) \
+               UPDATE subscription_rows SET settled = (SELECT settled FROM now) \
+               WHERE id = ?1 AND settled <> (SELECT settled FROM now)";
+    tx.conn.prepare_cached(sql)?.execute([id.0])?;
+    Ok(())
+}
+
+/// One version of a subscription's definition, ready to judge events.
+#[derive(Clone, Debug)]
+pub(crate) struct Segment {
+    pub(crate) number: i64,
+    pub(crate) definition: Definition,
+    pub(crate) valid_from: i64,
+    pub(crate) valid_to: i64,
+    filter: Option<Filter>,
+}
+
+impl Segment {
+    /// Whether the version takes this event, were it in its part of the log.
+    pub(crate) fn takes(&self, event_type: &EventType, payload: &Payload) -> bool {
+        self.definition.types.takes(event_type)
+            && self
+                .filter
+                .as_ref()
+                .is_none_or(|filter| filter.evaluate(payload))
+    }
+
+    /// Whether the version is for this place of the log.
+    pub(crate) fn covers(&self, seq: Seq) -> bool {
+        self.valid_from <= seq.0 && seq.0 < self.valid_to
+    }
+}
+
+/// Every version of a subscription, oldest first.
+pub(crate) fn segments(tx: &Tx<'_>, id: SubscriptionId) -> Result<Vec<Segment>, Error> {
+    let sql = "SELECT number, definition, valid_from, valid_to FROM subscription_versions \
+               WHERE subscription = ?1 ORDER BY number";
+    let mut statement = tx.conn.prepare_cached(sql)?;
+    let rows = statement.query_map([id.0], |row| {
+        let definition: Definition = json(row, 1)?;
+        Ok((row.get(0)?, definition, row.get(2)?, row.get(3)?))
+    })?;
+    let mut segments = Vec::new();
+    for row in rows {
+        let (number, definition, valid_from, valid_to) = row?;
+        let filter = definition.filter.as_deref().map(Filter::parse).transpose();
+        let filter = filter.map_err(|error| {
+            Error::new(
+                ErrorCode::Corrupt,
+                format!("the filter of subscription {} cannot be read: {error}", id.0),
+            )
+            .with_next("ringrift db check")
+        })?;
+        segments.push(Segment {
+            number,
+            definition,
+            valid_from,
+            valid_to,
+            filter,
+        });
+    }
+    Ok(segments)
+}
+
+/// The version for a place, if any is.
+pub(crate) fn segment_at(segments: &[Segment], seq: i64) -> Option<&Segment> {
+    segments.iter().find(|segment| segment.covers(Seq(seq)))
+}
+
+/// The types of a set as they stand in `subscription_types`.
+pub(crate) fn type_names(types: &TypeSet) -> Vec<&str> {
+    match types {
+        TypeSet::All => vec!["*"],
+        TypeSet::Only(types) => types.iter().map(EventType::as_str).collect(),
+    }
+}
+
+/// A JSON column.
+pub(crate) fn json<T: serde::de::DeserializeOwned>(
+    row: &rusqlite::Row<'_>,
+    index: usize,
+) -> rusqlite::Result<T> {
+    serde_json::from_str(row.get_ref(index)?.as_str()?)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(e)))
+}

@@ -1,0 +1,115 @@
+//! Every subscription as operators see it.
+
+use std::collections::BTreeMap;
+
+use crate::event::{ProcessId, Seq};
+use crate::store::Error;
+use crate::store::sqlite::rows::{Id, SqlTime};
+use crate::store::sqlite::verb::{Plain, Question, Tx};
+use crate::store::sqlite::verbs::positions::json;
+use crate::store::subscriptions::{
+    Generation, SubscriptionId, SubscriptionState, Version,
+};
+
+/// See [`crate::store::Subscriptions::subscriptions`].
+pub(crate) struct ListSubscriptions;
+
+impl Plain for ListSubscriptions {}
+impl Plain for SubscriptionState {}
+
+impl Question for ListSubscriptions {
+    type Answer = Vec<SubscriptionState>;
+
+    fn run(self, tx: &Tx<'_>) -> Result<Vec<SubscriptionState>, Error> {
+        let mut versions = versions(tx)?;
+        let mut hosts = hosts(tx)?;
+        let mut statement = tx.conn.prepare_cached(
+            "SELECT s.id, (SELECT p.uuid FROM processes AS p WHERE p.id = s.process), \
+                    s.generation, s.paused_at, s.paused_by, s.cursor, s.settled, s.ended_at, \
+                    (SELECT COUNT(*) FROM redeliveries AS r WHERE r.handler = s.name \
+                        AND r.shown = 1 AND r.state <> 'dead' AND (r.subscription = s.id \
+                        OR (r.live = 1 AND s.kind = 'live'))), \
+                    (SELECT COUNT(*) FROM redeliveries AS r WHERE r.handler = s.name \
+                        AND r.shown = 1 AND r.state = 'dead' AND (r.subscription = s.id \
+                        OR (r.live = 1 AND s.kind = 'live'))) \
+             FROM subscription_rows AS s ORDER BY s.name, s.id",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let id = SubscriptionId(row.get(0)?);
+            let paused = row.get::<_, Option<SqlTime>>(3)?;
+            let by = row.get::<_, Option<String>>(4)?;
+            Ok(SubscriptionState {
+                id,
+                versions: versions.remove(&id).unwrap_or_default(),
+                process: row.get::<_, Option<Id>>(1)?.map(|id| ProcessId(id.0)),
+                generation: Generation(row.get(2)?),
+                paused: paused.zip(by).map(|(at, by)| (at.0, by)),
+                cursor: Seq(row.get(5)?),
+                settled: Seq(row.get(6)?),
+                claimed: 0,
+                retrying: row.get(8)?,
+                dead: row.get(9)?,
+                ended_at: row.get::<_, Option<SqlTime>>(7)?.map(|at| at.0),
+                hosts: hosts.remove(&id).unwrap_or_default(),
+            })
+        })?;
+        let mut states = rows.collect::<Result<Vec<_>, _>>()?;
+        // A row without a version cannot be judged; it is one that `db check` reports.
+        states.retain(|state| !state.versions.is_empty());
+        for state in &mut states {
+            state.claimed = claimed(tx, state)?;
+        }
+        Ok(states)
+    }
+}
+
+fn versions(tx: &Tx<'_>) -> Result<BTreeMap<SubscriptionId, Vec<Version>>, Error> {
+    let mut statement = tx.conn.prepare_cached(
+        "SELECT subscription, number, definition, valid_from, valid_to, created_at \
+         FROM subscription_versions ORDER BY subscription, number",
+    )?;
+    let rows = statement.query_map([], |row| {
+        let valid_to: i64 = row.get(4)?;
+        let version = Version {
+            number: row.get(1)?,
+            definition: json(row, 2)?,
+            valid_from: Seq(row.get(3)?),
+            valid_to: (valid_to != i64::MAX).then_some(Seq(valid_to)),
+            created_at: row.get::<_, SqlTime>(5)?.0,
+        };
+        Ok((SubscriptionId(row.get(0)?), version))
+    })?;
+    let mut found: BTreeMap<SubscriptionId, Vec<Version>> = BTreeMap::new();
+    for row in rows {
+        let (id, version) = row?;
+        found.entry(id).or_default().push(version);
+    }
+    Ok(found)
+}
+
+fn hosts(tx: &Tx<'_>) -> Result<BTreeMap<SubscriptionId, Vec<ProcessId>>, Error> {
+    let mut statement = tx.conn.prepare_cached(
+        "SELECT h.subscription, p.uuid FROM hosts AS h JOIN processes AS p ON p.id = h.process \
+         WHERE p.state = 'joined' ORDER BY h.process",
+    )?;
+    let rows = statement.query_map([], |row| {
+        Ok((SubscriptionId(row.get(0)?), ProcessId(row.get::<_, Id>(1)?.0)))
+    })?;
+    let mut found: BTreeMap<SubscriptionId, Vec<ProcessId>> = BTreeMap::new();
+    for row in rows {
+        let (id, process) = row?;
+        found.entry(id).or_default().push(process);
+    }
+    Ok(found)
+}
+
+/// How many of its deliveries are claimed and not settled: matching events of its open claims.
+fn claimed(tx: &Tx<'_>, state: &SubscriptionState) -> Result<u64, Error> {
+    use crate::store::sqlite::verbs::deliveries::open_claims_of;
+    let mut sum = 0;
+    for claim in open_claims_of(tx, state.id, state.generation)? {
+        sum += claim.unsettled(tx)?;
+    }
+    Ok(sum)
+}
+
