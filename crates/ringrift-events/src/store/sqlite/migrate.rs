@@ -22,8 +22,16 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0001_log.sql"),
     },
     Migration {
+        number: 2,
+        sql: include_str!("migrations/0002_deliveries.sql"),
+    },
+    Migration {
         number: 3,
         sql: include_str!("migrations/0003_registry.sql"),
+    },
+    Migration {
+        number: 4,
+        sql: include_str!("migrations/0004_views.sql"),
     },
 ];
 
