@@ -160,3 +160,7 @@ pub(super) async fn run(
     };
     waiter.open.end(outcome)
 }
+
+#[cfg(test)]
+#[path = "run_blocking_tests.rs"]
+mod tests;
