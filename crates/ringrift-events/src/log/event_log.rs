@@ -152,7 +152,7 @@ impl EventLog {
     fn counted(&self, out: &mut Out, second: i64, left: &LeftOut) {
         self.put(out, Level::Info, second, |line| {
             // Writing to a String cannot fail.
-            drop(write!(
+            write!(
                 line,
                 "{} {} {} more in that second first={} last={}",
                 left.kind,
@@ -160,7 +160,8 @@ impl EventLog {
                 left.count,
                 left.first,
                 left.last
-            ));
+            )
+            .ok();
         });
     }
 
@@ -168,13 +169,14 @@ impl EventLog {
         let mut line = std::mem::take(&mut out.line);
         line.clear();
         // Writing to a String cannot fail.
-        drop(write!(
+        write!(
             line,
             "{} {:5} [{}] ",
             self.0.clock.now().to_sql(),
             level.as_str(),
             self.0.pid
-        ));
+        )
+        .ok();
         let start = line.len();
         text(&mut line);
         // One line is one record, whatever an error's text contains.

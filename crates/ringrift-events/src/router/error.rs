@@ -91,11 +91,17 @@ impl Coded for Error {
             Error::Catalog(error) => error.code(),
             Error::TooDeep { .. } => "PUB_REJECTED",
             Error::Backpressure { .. } => "PUB_BACKPRESSURE",
-            Error::PublishFailed { source, .. } => match source.code {
-                store::ErrorCode::Backpressure => "PUB_BACKPRESSURE",
-                store::ErrorCode::IdempotencyConflict => "IDEMPOTENCY_CONFLICT",
-                _ => "PUB_STORE_FAILED",
-            },
+            Error::PublishFailed { source, .. }
+                if source.code == store::ErrorCode::Backpressure =>
+            {
+                "PUB_BACKPRESSURE"
+            }
+            Error::PublishFailed { source, .. }
+                if source.code == store::ErrorCode::IdempotencyConflict =>
+            {
+                "IDEMPOTENCY_CONFLICT"
+            }
+            Error::PublishFailed { .. } => "PUB_STORE_FAILED",
             Error::Store(error) => error.code(),
             Error::NameTaken { .. } => "SUBSCRIPTION_NAME_TAKEN",
             Error::NotBridged { .. } => "SUBSCRIPTION_NOT_BRIDGED",

@@ -53,10 +53,7 @@ impl Publishing {
             .ok_or(Error::Stopped {
                 attempted: "publish",
             })
-            .map_err(|error| {
-                debug_assert!(false, "publish {id} has no receipt");
-                error
-            })
+            .inspect_err(|_| debug_assert!(false, "publish {id} has no receipt"))
     }
 }
 
