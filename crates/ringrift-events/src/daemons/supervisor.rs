@@ -74,7 +74,7 @@ pub struct DaemonStatus {
 }
 
 /// Called once when a daemon has failed for good: name and last error.
-pub(crate) type OnFailed = Box<dyn Fn(&'static str, &str) + Send + Sync>;
+pub type OnFailed = Box<dyn Fn(&'static str, &str) + Send + Sync>;
 
 /// The supervisor of one process. Cheap to clone.
 #[derive(Clone)]

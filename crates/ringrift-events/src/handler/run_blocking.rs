@@ -160,7 +160,3 @@ pub(super) async fn run(
     };
     waiter.open.end(outcome)
 }
-
-#[cfg(test)]
-#[path = "run_blocking_tests.rs"]
-mod tests;

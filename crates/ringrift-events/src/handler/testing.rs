@@ -1,7 +1,7 @@
 //! What this room's tests share: events, a host, and an observer that writes down what it is told.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -10,14 +10,13 @@ use super::admit::{Admission, Ticket};
 use super::named::{Handler, Host};
 use super::observer::Observer;
 use super::policy::Policy;
-use super::reply::{NotDone, Reply};
 use super::run::{Delivery, Ran};
 use super::{Function, Watch};
 use crate::clock::{SharedClock, SystemClock, Time};
 use crate::event::{Event, EventId, EventType, Payload, ProcessId, TraceId};
 use crate::store::registry::{Recent, Running, Slot};
 use crate::store::subscriptions::SubscriptionId;
-use crate::verdict::{Code, Failure, Outcome};
+use crate::verdict::Code;
 
 pub(super) fn event(id: u128, event_type: &str, payload: &str) -> Arc<Event> {
     Arc::new(Event {
@@ -163,35 +162,4 @@ pub(super) fn until(what: &str, so: impl Fn() -> bool) {
         );
     }
     panic!("{what} did not come to be within five seconds");
-}
-
-/// A limit that tests can wait for.
-pub(super) const LIMIT: Duration = Duration::from_millis(50);
-
-pub(super) fn limited() -> Policy {
-    Policy {
-        time_limit: LIMIT,
-        ..Policy::default()
-    }
-}
-
-pub(super) fn failure(ran: &Ran) -> &Failure {
-    let Outcome::Failed(failure) = &ran.outcome else {
-        panic!("expected a failure, got {:?}", ran.outcome);
-    };
-    failure
-}
-
-/// A blocking handler that ends when the test says so, with what the test says.
-pub(super) fn gated(stage: &Stage, policy: Policy) -> (Arc<Handler>, mpsc::SyncSender<Reply>) {
-    let (open, gate) = mpsc::sync_channel::<Reply>(1);
-    let gate = Mutex::new(gate);
-    let function = Function::blocking(move |_| {
-        let gate = gate
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        gate.recv_timeout(Duration::from_secs(10))
-            .unwrap_or_else(|_| Err(NotDone::failed("the test forgot its gate")))
-    });
-    (stage.handler(function, policy), open)
 }

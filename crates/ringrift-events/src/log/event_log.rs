@@ -1,6 +1,5 @@
 //! `EventLog`: levels, lines, and where they go.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -151,32 +150,26 @@ impl EventLog {
 
     fn counted(&self, out: &mut Out, second: i64, left: &LeftOut) {
         self.put(out, Level::Info, second, |line| {
-            // Writing to a String cannot fail.
-            write!(
-                line,
+            line.push_str(&format!(
                 "{} {} {} more in that second first={} last={}",
                 left.kind,
                 left.event_type.constant(),
                 left.count,
                 left.first,
                 left.last
-            )
-            .ok();
+            ));
         });
     }
 
     fn put(&self, out: &mut Out, level: Level, second: i64, text: impl FnOnce(&mut String)) {
         let mut line = std::mem::take(&mut out.line);
         line.clear();
-        // Writing to a String cannot fail.
-        write!(
-            line,
+        line.push_str(&format!(
             "{} {:5} [{}] ",
             self.0.clock.now().to_sql(),
             level.as_str(),
             self.0.pid
-        )
-        .ok();
+        ));
         let start = line.len();
         text(&mut line);
         // One line is one record, whatever an error's text contains.

@@ -91,17 +91,7 @@ impl Coded for Error {
             Error::Catalog(error) => error.code(),
             Error::TooDeep { .. } => "PUB_REJECTED",
             Error::Backpressure { .. } => "PUB_BACKPRESSURE",
-            Error::PublishFailed { source, .. }
-                if source.code == store::ErrorCode::Backpressure =>
-            {
-                "PUB_BACKPRESSURE"
-            }
-            Error::PublishFailed { source, .. }
-                if source.code == store::ErrorCode::IdempotencyConflict =>
-            {
-                "IDEMPOTENCY_CONFLICT"
-            }
-            Error::PublishFailed { .. } => "PUB_STORE_FAILED",
+            Error::PublishFailed { source, .. } => publish_failed(source.code),
             Error::Store(error) => error.code(),
             Error::NameTaken { .. } => "SUBSCRIPTION_NAME_TAKEN",
             Error::NotBridged { .. } => "SUBSCRIPTION_NOT_BRIDGED",
@@ -170,6 +160,17 @@ impl Coded for Error {
             | Error::Definition { .. }
             | Error::Stopped { .. } => false,
         }
+    }
+}
+
+/// The publisher's word for a store's failure; what the publisher can act on keeps its own.
+fn publish_failed(code: store::ErrorCode) -> &'static str {
+    if code == store::ErrorCode::Backpressure {
+        "PUB_BACKPRESSURE"
+    } else if code == store::ErrorCode::IdempotencyConflict {
+        code.as_str()
+    } else {
+        "PUB_STORE_FAILED"
     }
 }
 

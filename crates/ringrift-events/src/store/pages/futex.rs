@@ -12,12 +12,12 @@ pub(super) fn wait(word: &AtomicU32, seen: u32, at_most: Duration) {
         tv_nsec: i64::from(at_most.subsec_nanos()),
     };
     // Woken, timed out, interrupted, or the word had changed: the caller looks for itself.
-    futex::wait(word, Flags::empty(), seen, Some(&limit)).ok();
+    drop(futex::wait(word, Flags::empty(), seen, Some(&limit)));
 }
 
 /// Wakes every thread of every process that waits on the word.
 pub(super) fn wake_all(word: &AtomicU32) {
-    futex::wake(word, Flags::empty(), i32::MAX as u32).ok();
+    drop(futex::wake(word, Flags::empty(), i32::MAX as u32));
 }
 
 /// Blocks this thread for about `how_long`, or a little less. Nothing ends it early.

@@ -76,7 +76,7 @@ impl Mapping {
         let advised = unsafe { rustix::mm::madvise(at.as_ptr(), len, Advice::LinuxDontFork) };
         if let Err(refusal) = advised {
             // SAFETY: as above; nobody has seen it yet.
-            unsafe { rustix::mm::munmap(at.as_ptr(), len) }.ok();
+            drop(unsafe { rustix::mm::munmap(at.as_ptr(), len) });
             return Err(refusal.into());
         }
         Ok(Mapping {
@@ -110,7 +110,7 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         if !forked_since(self.birth) {
             // SAFETY: mapped in `of` by this very process, and no borrow is left.
-            unsafe { rustix::mm::munmap(self.at.as_ptr(), self.len) }.ok();
+            drop(unsafe { rustix::mm::munmap(self.at.as_ptr(), self.len) });
         }
     }
 }
@@ -144,7 +144,7 @@ fn mark() -> &'static AtomicU64 {
         let word = page.ok().and_then(NonNull::new).map(|at| {
             // SAFETY: mapped just above. A refusal leaves a page that a fork copies: handles then
             // seem usable in a child, whose first touch of a mapping ends it.
-            unsafe { rustix::mm::madvise(at.as_ptr(), len, Advice::LinuxWipeOnFork) }.ok();
+            drop(unsafe { rustix::mm::madvise(at.as_ptr(), len, Advice::LinuxWipeOnFork) });
             at.cast::<AtomicU64>()
         });
         let word = word.unwrap_or_else(|| NonNull::from(Box::leak(Box::new(AtomicU64::new(0)))));

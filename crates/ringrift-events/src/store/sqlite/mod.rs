@@ -17,7 +17,6 @@ mod identity;
 mod migrate;
 mod open;
 
-mod begin;
 mod checkpoint;
 mod courier;
 mod handle;

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::begin::begin;
 use super::checkpoint;
 use super::fault;
 use super::housekeeper::WAL_PAGES;
@@ -43,8 +42,6 @@ pub(super) struct Writer {
     pub(super) clock: SharedClock,
     pub(super) process: ProcessId,
     pub(super) neighbours: Arc<Neighbours>,
-    /// How long a transaction waits for another process's.
-    pub(super) busy: Duration,
     pub(super) syncer: Syncer,
 }
 
@@ -154,11 +151,19 @@ impl Writer {
     }
 
     fn begin(&self) -> Result<(), Error> {
-        let waited = begin(&self.conn, self.neighbours.presence(), self.busy)?;
-        if let Some(waited) = waited {
-            self.line.say(Notice::Warn(waited));
-        }
-        Ok(())
+        let begun = self
+            .conn
+            .prepare_cached("BEGIN IMMEDIATE")
+            .and_then(|mut statement| statement.execute([]));
+        begun.map(drop).map_err(|error| {
+            let mut error = Error::from(error);
+            if error.code == ErrorCode::Busy {
+                error.message =
+                    "another process holds the store's write lock longer than the busy limit"
+                        .to_owned();
+            }
+            error
+        })
     }
 
     fn run_all(

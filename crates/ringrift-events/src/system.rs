@@ -1,1 +1,0 @@
-//! Composes the rooms: the only place that builds and wires.

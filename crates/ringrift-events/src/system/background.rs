@@ -1,0 +1,115 @@
+//! The daemons of one process, and how they are made.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::System;
+use super::policies::{restart_rules, sweeper_rules};
+use crate::clock::SharedClock;
+use crate::coded::Coded;
+use crate::config::Settings;
+use crate::daemons::{
+    COMMANDS, CROSS_PROCESS_POLLER, Commands, CrossProcessPoller, DLQ_RETRY, Daemon, DaemonSpec,
+    DeadLetterRetry, HEARTBEAT, Heartbeat, Operations, SWEEPER, Supervisor, Sweeper,
+};
+use crate::log::{EventLog, Level};
+use crate::router::{Publish, Router};
+
+impl System {
+    pub(super) fn register_daemons(&self) {
+        let inner = &self.0;
+        let settings = &inner.config.settings;
+        let (store, router, log) = (&inner.store, &inner.router, &inner.log);
+        let every = settings.process.heartbeat;
+        let (of_store, of_router, of_log) = (Arc::clone(store), router.clone(), log.clone());
+        self.register(HEARTBEAT, true, move || {
+            Box::new(Heartbeat::new(
+                Arc::clone(&of_store),
+                of_router.clone(),
+                of_log.clone(),
+                every,
+            ))
+        });
+        let (of_store, of_router, of_log) = (Arc::clone(store), router.clone(), log.clone());
+        self.register(CROSS_PROCESS_POLLER, false, move || {
+            Box::new(CrossProcessPoller::new(
+                Arc::clone(&of_store),
+                of_router.clone(),
+                of_log.clone(),
+            ))
+        });
+        let (of_store, of_router, of_log) = (Arc::clone(store), router.clone(), log.clone());
+        self.register(DLQ_RETRY, false, move || {
+            Box::new(DeadLetterRetry::new(
+                Arc::clone(&of_store),
+                of_router.clone(),
+                of_log.clone(),
+            ))
+        });
+        let (of_store, of_log, rules) = (Arc::clone(store), log.clone(), sweeper_rules(settings));
+        self.register(SWEEPER, false, move || {
+            Box::new(Sweeper::new(
+                Arc::clone(&of_store),
+                of_log.clone(),
+                rules.clone(),
+            ))
+        });
+        let of_store = Arc::clone(store);
+        let operations = Operations {
+            supervisor: inner.supervisor.clone(),
+            router: router.clone(),
+            log: log.clone(),
+        };
+        self.register(COMMANDS, true, move || {
+            Box::new(Commands::new(Arc::clone(&of_store), operations.clone()))
+        });
+    }
+
+    fn register(
+        &self,
+        name: &'static str,
+        internal: bool,
+        make: impl Fn() -> Box<dyn Daemon> + Send + Sync + 'static,
+    ) {
+        let store = Arc::clone(&self.0.store);
+        self.0.supervisor.register(DaemonSpec {
+            name,
+            needs: &[],
+            internal,
+            make: Box::new(make),
+            // Most of them wait for the doorbell.
+            wake: Box::new(move || store.ring()),
+        });
+    }
+}
+
+pub(super) fn supervisor(
+    settings: &Settings,
+    clock: &SharedClock,
+    router: &Router,
+    log: &EventLog,
+) -> Supervisor {
+    let (router, log) = (router.clone(), log.clone());
+    Supervisor::new(
+        Arc::clone(clock),
+        restart_rules(settings),
+        Box::new(move |name, error| {
+            let payload = json!({"daemon": name, "error": error, "pid": std::process::id()});
+            let publish = Publish::new("DAEMON_PERMANENTLY_FAILED", payload.to_string());
+            // Nobody waits: a daemon's thread ends here, whatever the store says.
+            if let Err(refused) = router.publish(publish.source("supervisor")).map(drop) {
+                log.refused(&refused);
+            }
+        }),
+    )
+}
+
+pub(super) fn start_daemons(supervisor: &Supervisor, log: &EventLog) {
+    if let Err(error) = supervisor.start_all() {
+        log.line(
+            Level::Error,
+            &format!("daemons did not all start code={} {error}", error.code()),
+        );
+    }
+}

@@ -1,0 +1,160 @@
+//! Composes the rooms: the only place that builds and wires.
+//!
+//! Opening a system joins the store as a process and starts the two threads that every process
+//! needs, the heartbeat and the taker of commands. Poller, retry daemon and sweeper start with the
+//! first subscription, or with [`System::host_daemons`].
+
+mod background;
+mod error;
+mod open;
+mod policies;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use crate::catalog::Catalog;
+use crate::clock::SharedClock;
+use crate::config::Config;
+use crate::daemons::Supervisor;
+use crate::dead_letters::DeadLetters;
+use crate::handler::Watch;
+use crate::health::{Health, HealthMonitor};
+use crate::log::EventLog;
+use crate::queue::CrossProcessEventQueue;
+use crate::router::Router;
+use crate::store::Store;
+
+pub use error::Error;
+pub use open::this_process;
+pub use policies::{dedup_by, default_policy, sweeper_rules};
+
+/// The event system of one process. Cheap to clone; ends with [`System::shutdown`].
+#[derive(Clone)]
+pub struct System(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    clock: SharedClock,
+    store: Arc<dyn Store>,
+    catalog: Catalog,
+    log: EventLog,
+    router: Router,
+    supervisor: Supervisor,
+    health: HealthMonitor,
+    watch: Arc<Watch>,
+    runtime: Mutex<Option<Runtime>>,
+}
+
+impl System {
+    /// Starts poller, retry daemon and sweeper, as a process that only hosts them does.
+    ///
+    /// # Errors
+    /// The first that did not start.
+    pub fn host_daemons(&self) -> Result<(), Error> {
+        Ok(self.0.supervisor.start_all()?)
+    }
+
+    /// The one door.
+    #[must_use]
+    pub fn router(&self) -> &Router {
+        &self.0.router
+    }
+
+    /// The daemons of this process.
+    #[must_use]
+    pub fn daemons(&self) -> &Supervisor {
+        &self.0.supervisor
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
+    /// Every known type.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.0.catalog
+    }
+
+    /// The settings and their origins.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The log file.
+    #[must_use]
+    pub fn log(&self) -> &EventLog {
+        &self.0.log
+    }
+
+    /// Time and randomness.
+    #[must_use]
+    pub fn clock(&self) -> &SharedClock {
+        &self.0.clock
+    }
+
+    /// The dead letters.
+    #[must_use]
+    pub fn dead_letters(&self) -> DeadLetters {
+        DeadLetters::new(Arc::clone(&self.0.store))
+    }
+
+    /// The queue between processes.
+    #[must_use]
+    pub fn queue(&self) -> &CrossProcessEventQueue {
+        self.0.router.queue()
+    }
+
+    /// How well the system is. Blocks for a few reads.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.0
+            .health
+            .look(&*self.0.store, &self.0.router, &self.0.supervisor)
+    }
+
+    /// Ends the system in this process: daemons stop, what runs has `grace` to finish, the rest is
+    /// handed back, the store is closed. Blocks at most a little longer than `grace`; idempotent.
+    pub fn shutdown(&self, grace: Duration) {
+        let inner = &self.0;
+        inner.router.shutdown(grace);
+        inner.supervisor.shutdown();
+        inner.watch.stop();
+        let runtime = inner
+            .runtime
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(runtime) = runtime {
+            // A blocking handler that does not end must not hold the process.
+            runtime.shutdown_background();
+        }
+        inner.store.close();
+        inner.log.flush();
+    }
+
+    /// The same with the configured grace.
+    pub fn close(&self) {
+        self.shutdown(self.0.config.settings.process.shutdown_grace);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Whoever forgot to shut down is a crash to the others: nothing is lost, work is taken
+        // over. A runtime must only not be dropped inside another one.
+        let runtime = self
+            .runtime
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(runtime) = runtime {
+            runtime.shutdown_background();
+        }
+    }
+}
