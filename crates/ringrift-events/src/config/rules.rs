@@ -1,9 +1,13 @@
 //! Settings in the shape in which each room takes them.
 
+use super::home::Home;
 use super::settings::Settings;
+use crate::clock::SharedClock;
 use crate::daemons::{RestartRules, SweeperRules};
 use crate::handler::{Policy, RetryPolicy};
+use crate::log::{EventLog, LogFile};
 use crate::router;
+use crate::store::sqlite::OpenOptions;
 use crate::store::upkeep::SweepRules;
 
 impl Settings {
@@ -38,6 +42,27 @@ impl Settings {
             policy: self.policy(),
             shutdown_grace: self.process.shutdown_grace,
         }
+    }
+
+    /// `options` with what is set about the store: busy limit, readers, lease, when a process is
+    /// hung, how often to look for foreign writers.
+    #[must_use]
+    pub fn store_options(&self, mut options: OpenOptions) -> OpenOptions {
+        options.busy_timeout = self.store.busy_limit;
+        options.readers = self.store.readers;
+        options.presence.lease = self.store.lease;
+        options.presence.hung_after = self.process.hung_after;
+        options.presence.foreign_poll = self.store.poll_interval;
+        options
+    }
+
+    /// The log file of a home, with the level and bounds that are set.
+    #[must_use]
+    pub fn event_log(&self, home: &Home, clock: SharedClock) -> EventLog {
+        let mode = if home.is_shared() { 0o660 } else { 0o644 };
+        let (bytes_max, files_max) = (self.log.bytes_max.0, self.log.files_max);
+        let file = LogFile::new(home.log_file(), mode, bytes_max, files_max);
+        EventLog::open(file, self.log.level.0, clock)
     }
 
     /// What sweeping and retention may do.
@@ -84,7 +109,14 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::clock::{ManualClock, Time};
+    use crate::config::LogLevel;
+    use crate::event::ProcessId;
+    use crate::log::Level;
+    use crate::store::registry::ProcessIdentity;
 
     #[test]
     fn the_defaults_here_are_the_rooms_own() {
@@ -93,5 +125,42 @@ mod tests {
         assert_eq!(settings.restart_rules(), RestartRules::default());
         let (ours, theirs) = (settings.router(), router::Settings::default());
         assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+    }
+
+    #[test]
+    fn a_store_opened_by_default_settings_is_the_stores_own_default() {
+        let clock: SharedClock = Arc::new(ManualClock::new(Time(0), 1));
+        let identity = ProcessIdentity {
+            id: ProcessId::new(&*clock),
+            host: "host".to_owned(),
+            pid: 1,
+            command: "test".to_owned(),
+            started_at: Time(0),
+            catalog_hash: 0,
+            version: "0".to_owned(),
+        };
+        let own = OpenOptions::new("/nowhere".into(), identity, Arc::clone(&clock));
+        let ours = Settings::default().store_options(own.clone());
+        assert_eq!(
+            (ours.busy_timeout, ours.readers),
+            (own.busy_timeout, own.readers)
+        );
+        assert_eq!(ours.presence, own.presence);
+    }
+
+    #[test]
+    fn the_log_lies_in_the_home_and_has_the_level_that_is_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::create(folder.path()).unwrap().home;
+        let mut settings = Settings::default();
+        settings.log.level = LogLevel(Level::Warn);
+        let log = settings.event_log(&home, Arc::new(ManualClock::new(Time(0), 1)));
+        log.line(Level::Info, "not shown");
+        log.line(Level::Warn, "shown");
+        let text = std::fs::read_to_string(home.log_file()).unwrap();
+        assert!(
+            text.contains("shown") && !text.contains("not shown"),
+            "{text}"
+        );
     }
 }
