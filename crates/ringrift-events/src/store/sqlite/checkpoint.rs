@@ -9,17 +9,6 @@ use crate::store::Error;
 pub(super) struct Copied {
     /// Somebody's lock kept it from finishing.
     pub(super) busy: bool,
-    /// Pages in the WAL.
-    pub(super) pages: i64,
-    /// Of those, pages that are in the database file by now.
-    pub(super) copied: i64,
-}
-
-impl Copied {
-    /// Nothing is left to copy: the next commit starts the WAL anew, if no reader is in its way.
-    pub(super) fn complete(self) -> bool {
-        self.pages == self.copied
-    }
 }
 
 /// Copies what can be copied without waiting for anybody.
@@ -36,8 +25,6 @@ fn run(conn: &Connection, pragma: &str) -> Result<Copied, Error> {
     let copied = conn.query_row(pragma, [], |row| {
         Ok(Copied {
             busy: row.get::<_, i64>(0)? != 0,
-            pages: row.get(1)?,
-            copied: row.get(2)?,
         })
     })?;
     Ok(copied)

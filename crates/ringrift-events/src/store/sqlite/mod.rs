@@ -33,6 +33,12 @@ mod syncer;
 mod threads;
 mod writer;
 
+mod backup;
+mod integrity;
+mod long;
+mod restore;
+mod sql;
+
 mod log;
 mod registry;
 mod rows;
@@ -44,3 +50,4 @@ pub(crate) mod testing;
 
 pub use handle::SqliteStore;
 pub use open::{BUSY_TIMEOUT, OpenOptions, READERS, database_of};
+pub use restore::{Restored, restore};

@@ -11,9 +11,12 @@ use uuid::Uuid;
 use super::connection::{Use, connect};
 use super::migrate::migrate;
 use super::verb::{Question, Tx, Verb};
-use crate::clock::{Clock, ManualClock, Time};
+use super::{OpenOptions, SqliteStore};
+use crate::clock::{Clock, ManualClock, SystemClock, Time};
 use crate::event::{Event, EventId, EventType, Payload, ProcessId, TraceId};
 use crate::store::Error;
+use crate::store::log::{Batch, Draft, Durability, Log as _};
+use crate::store::registry::ProcessIdentity;
 
 /// A migrated database that a test owns. Its process has row 1.
 pub(crate) struct TestDatabase {
@@ -104,4 +107,75 @@ impl TestDatabase {
             seq: None,
         }
     }
+}
+
+/// A home in a temporary folder with one open store.
+pub(crate) struct TestStore {
+    /// The store.
+    pub(crate) store: Arc<SqliteStore>,
+    folder: tempfile::TempDir,
+}
+
+impl TestStore {
+    /// A fresh one.
+    pub(crate) fn new() -> TestStore {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(options_of(folder.path())).unwrap();
+        TestStore { store, folder }
+    }
+
+    /// What another process would open it with.
+    pub(crate) fn options(&self) -> OpenOptions {
+        options_of(self.folder.path())
+    }
+
+    /// A path in the home.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Appends `count` events and waits.
+    pub(crate) fn append(&self, count: usize) {
+        let clock = SystemClock;
+        let drafts = (0..count)
+            .map(|_| Draft {
+                event: Arc::new(Event {
+                    id: EventId::new(&clock),
+                    event_type: EventType::from_canonical("training_completed"),
+                    payload: Payload::from_checked("{\"config_key\":\"square8_2p\"}"),
+                    source: "test".to_owned(),
+                    key: None,
+                    published_at: clock.now(),
+                    trace_id: TraceId(EventId::new(&clock).0),
+                    parent_id: None,
+                    depth: 0,
+                    origin: self.store.process_id(),
+                    stage: None,
+                    seq: None,
+                }),
+                idempotency_key: None,
+            })
+            .collect();
+        let batch = Batch {
+            drafts,
+            durability: Durability::Process,
+        };
+        self.store.append(batch, None).wait().unwrap();
+    }
+}
+
+fn options_of(home: &std::path::Path) -> OpenOptions {
+    let clock = Arc::new(SystemClock);
+    let process = ProcessIdentity {
+        id: ProcessId::new(&*clock),
+        host: "test".to_owned(),
+        pid: std::process::id(),
+        command: "test".to_owned(),
+        started_at: clock.now(),
+        catalog_hash: 0,
+        version: "0".to_owned(),
+    };
+    let mut options = OpenOptions::new(home.to_owned(), process, clock);
+    options.create = true;
+    options
 }

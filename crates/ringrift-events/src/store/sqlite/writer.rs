@@ -82,7 +82,6 @@ impl Writer {
                 Taken::Nothing => {}
                 Taken::Closed => return,
             }
-            self.finish_checkpoint();
         }
     }
 
@@ -128,8 +127,10 @@ impl Writer {
             match self.run_all(&mut waiting, &mut done, &mut rings) {
                 Ran::Through => {
                     let committed = self.commit(sync);
-                    drop(turn);
                     self.answer(done, committed, rings);
+                    // Still in our turn: nobody commits in between.
+                    self.finish_checkpoint();
+                    drop(turn);
                 }
                 Ran::RolledBack(error) => {
                     drop(turn);

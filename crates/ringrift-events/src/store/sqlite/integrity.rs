@@ -1,0 +1,69 @@
+//! Whether the file is whole.
+
+use rusqlite::Connection;
+
+use super::SqliteStore;
+use super::housekeeper::wal_of;
+use crate::store::upkeep::Checked;
+use crate::store::{Error, Pending};
+
+/// Problems told of one file: more say nothing new.
+const PROBLEMS_MAX: usize = 100;
+
+impl SqliteStore {
+    /// Checks the file's structure, indexes and the log's own promises. The sums of deliveries
+    /// are checked by those who keep them.
+    pub(crate) fn check_file(&self) -> Pending<Checked> {
+        self.work(|place| {
+            let conn = place.reader()?;
+            let mut checked = Checked {
+                problems: problems(&conn)?,
+                ..Checked::default()
+            };
+            if checked.problems.is_empty() {
+                look_at_log(&conn, &mut checked)?;
+            }
+            let size =
+                |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len());
+            checked.bytes = size(&place.database) + size(&wal_of(&place.database));
+            Ok(checked)
+        })
+    }
+}
+
+/// What SQLite finds wrong with a file; empty when all is well.
+pub(super) fn problems(conn: &Connection) -> Result<Vec<String>, Error> {
+    let mut statement = conn.prepare(&format!("PRAGMA integrity_check({PROBLEMS_MAX})"))?;
+    let mut found = statement
+        .query_map([], |row| row.get::<_, String>(0))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    found.retain(|problem| problem != "ok");
+    Ok(found)
+}
+
+fn look_at_log(conn: &Connection, checked: &mut Checked) -> Result<(), Error> {
+    let events: i64 = conn.query_row("SELECT COUNT(*) FROM events", [], |row| row.get(0))?;
+    checked.events = u64::try_from(events).unwrap_or(0);
+    let beyond: i64 = conn.query_row(
+        "SELECT COUNT(*) FROM events WHERE seq > \
+         COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)",
+        [],
+        |row| row.get(0),
+    )?;
+    if beyond > 0 {
+        checked.problems.push(format!(
+            "{beyond} events lie beyond the log's end: their numbers would be given again"
+        ));
+    }
+    let broken: i64 = conn.query_row(
+        "SELECT COUNT(*) FROM events WHERE length(id) <> 16 OR NOT json_valid(payload)",
+        [],
+        |row| row.get(0),
+    )?;
+    if broken > 0 {
+        checked
+            .problems
+            .push(format!("{broken} events have no id or no JSON payload"));
+    }
+    Ok(())
+}
