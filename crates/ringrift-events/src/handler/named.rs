@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::Semaphore;
 
@@ -114,7 +115,8 @@ impl Handler {
     /// Whether every slot is held by a run that was given up: it takes no more events.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
-        self.stats().abandoned >= u64::from(self.policy.concurrency.max(1))
+        let held = self.counts.abandoned.load(Ordering::Relaxed);
+        held >= u64::from(self.policy.concurrency.max(1))
     }
 
     /// Why the next event would have to wait, if it would: the handler's own bound or the

@@ -18,6 +18,7 @@ use super::named::Handler;
 use super::policy::TIME_LIMIT_SETTING;
 use super::reply::{self, Reply};
 use super::{panics, run_blocking};
+use crate::clock::Time;
 use crate::event::Event;
 use crate::store::registry::{Recent, Running};
 use crate::store::subscriptions::SubscriptionId;
@@ -91,16 +92,16 @@ impl Handler {
             Call::Blocking(function) => {
                 run_blocking::run(self, Arc::clone(function), delivery, ticket).await
             }
-            Call::Immediate(function) => self.run_here(function, delivery, ticket),
+            Call::Immediate(function) => self.run_here(function, delivery, &mut ticket),
         };
         ran.ran_before = ran_before;
         ran.missing_field = missing_field;
         ran
     }
 
-    /// The same for an immediate function, without a future around it; `None` for other kinds,
-    /// whose ticket is then given back.
-    pub fn run_now(self: &Arc<Self>, delivery: Delivery, mut ticket: Ticket) -> Option<Ran> {
+    /// The same for an immediate function, without a future around it and for any number of
+    /// deliveries one after the other on one ticket; `None` for other kinds of function.
+    pub fn run_now(self: &Arc<Self>, delivery: Delivery, ticket: &mut Ticket) -> Option<Ran> {
         let Call::Immediate(function) = &self.function.0 else {
             return None;
         };
@@ -116,14 +117,17 @@ impl Handler {
         self: &Arc<Self>,
         function: &PlainFunction,
         delivery: Delivery,
-        ticket: Ticket,
+        ticket: &mut Ticket,
     ) -> Ran {
-        let mut open = OpenRun::begin(self, delivery, Some(ticket));
+        let mut open = OpenRun::begin(self, delivery, None);
         let begun = &open.begun;
-        let stay = self.host.watch.enter(&self.name, &begun.delivery.event);
+        let event = &begun.delivery.event;
+        let stay = self.host.watch.enter_at(begun.at, &self.name, event);
         let outcome = begun.call(function);
         drop(stay);
-        open.end(outcome)
+        let ran = open.end(outcome);
+        ticket.settle_key(&ran.outcome);
+        ran
     }
 
     async fn run_async(
@@ -160,7 +164,10 @@ pub(super) struct Begun {
     pub(super) handler: Arc<Handler>,
     pub(super) delivery: Delivery,
     pub(super) context: Context,
+    /// By the monotonic clock.
     at: Duration,
+    /// The same moment by the wall clock: an end is dated by adding what the run took.
+    since: Time,
 }
 
 impl Begun {
@@ -188,6 +195,7 @@ impl Begun {
             delivery,
             context,
             at: host.clock.monotonic(),
+            since,
         }
     }
 
@@ -204,6 +212,9 @@ impl Begun {
 
     /// What a reply comes to; the user's `Display` may panic as well.
     fn outcome(&self, reply: Reply) -> Outcome {
+        if reply.is_ok() {
+            return Outcome::Done;
+        }
         let (took, step) = (self.took(), self.context.current_step());
         panics::guarded(|| reply::outcome(reply, took, step))
             .unwrap_or_else(|panic| self.failed(FailureKind::Panic, panic))
@@ -239,7 +250,7 @@ impl Begun {
     pub(super) fn remember(&self, outcome: &Outcome, late: bool) {
         if let Outcome::Failed(failure) = outcome {
             let Delivery { event, attempt, .. } = &self.delivery;
-            let at = self.handler.host.clock.now();
+            let at = self.since.after(failure.took);
             let counts = &self.handler.counts;
             counts.remember(event, *attempt, failure, at, late);
         }
@@ -252,7 +263,7 @@ impl Begun {
             event: self.delivery.event.id,
             code,
             took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            at: self.handler.host.clock.now(),
+            at: self.since.after(took),
         };
         let observer = &self.handler.host.observer;
         observer.ended(self.context.slot(), recent);
@@ -262,7 +273,7 @@ impl Begun {
 /// The books of a run: they are closed however it ends, also when it is dropped half-way.
 pub(super) struct OpenRun {
     pub(super) begun: Begun,
-    /// `None` when a thread of its own has it.
+    /// `None` when whoever runs the function keeps it: a thread of its own, or the caller.
     ticket: Option<Ticket>,
     closed: bool,
 }
@@ -343,6 +354,10 @@ impl Drop for OpenRun {
 impl Ticket {
     /// Settles the dedup key by the outcome, then gives the slots back.
     pub(super) fn settle(mut self, outcome: &Outcome) {
+        self.settle_key(outcome);
+    }
+
+    fn settle_key(&mut self, outcome: &Outcome) {
         if let Some(reservation) = self.reservation.take()
             && matches!(outcome, Outcome::Done)
         {

@@ -177,13 +177,23 @@ impl Watch {
 
     /// Notes that this thread calls into a handler, until the stay is dropped.
     pub(super) fn enter(self: &Arc<Watch>, handler: &Arc<str>, event: &Event) -> Stay {
+        self.enter_at(self.clock.monotonic(), handler, event)
+    }
+
+    /// The same for a caller who has just looked at the clock.
+    pub(super) fn enter_at(
+        self: &Arc<Watch>,
+        now: Duration,
+        handler: &Arc<str>,
+        event: &Event,
+    ) -> Stay {
         let lane = self.lane();
         let at = At {
             handler: Arc::clone(handler),
             event: event.id,
             event_type: event.event_type.clone(),
         };
-        let now_us = u64::try_from(self.clock.monotonic().as_micros()).unwrap_or(u64::MAX);
+        let now_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
         let outer = lock(&lane.at).replace(at);
         let outer_since_us = lane.since_us.swap(now_us.max(1), Ordering::AcqRel);
         Stay {
