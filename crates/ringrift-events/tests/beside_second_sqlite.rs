@@ -2,6 +2,8 @@
 //! reads, writes and closes the store's file while the store writes and reads it and `sqlite3`
 //! shells come and go. Nothing may be lost on any side.
 
+#![cfg(test)]
+
 mod second_sqlite;
 mod sqlite_support;
 

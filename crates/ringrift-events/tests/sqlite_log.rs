@@ -1,5 +1,7 @@
 //! The log of the SQLite store: appended once, read in order, by several handles.
 
+#![cfg(test)]
+
 mod sqlite_support;
 
 use std::sync::Arc;

@@ -5,6 +5,8 @@
 //! generated pages and lists (`docs/errors/README.md`, `docs/verdicts.md`, `tests/tidy/plain.txt`);
 //! read the difference before you commit it.
 
+#![cfg(test)]
+
 #[path = "tidy/codes.rs"]
 mod codes;
 #[path = "tidy/floors.rs"]

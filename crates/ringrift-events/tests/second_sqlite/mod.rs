@@ -24,24 +24,24 @@ type ExecFn = unsafe extern "C" fn(
 const OPEN_READWRITE: c_int = 2;
 
 /// The library. One for the test; connections come and go.
-pub struct SecondSqlite(Library);
+pub(crate) struct SecondSqlite(Library);
 
 /// One connection of the second library.
-pub struct SecondConnection<'a> {
+pub(crate) struct SecondConnection<'a> {
     library: &'a SecondSqlite,
     handle: *mut c_void,
 }
 
 impl SecondSqlite {
     /// Loads `libsqlite3.so.0`. Panics where the system has none: the test cannot say anything.
-    pub fn load() -> SecondSqlite {
+    pub(crate) fn load() -> SecondSqlite {
         // SAFETY: the library's initialisers are SQLite's own and touch nothing of ours; its
         // symbols are looked up through its own handle.
         SecondSqlite(unsafe { Library::new("libsqlite3.so.0") }.unwrap())
     }
 
     /// Its version, such as `3.40.1`.
-    pub fn version(&self) -> String {
+    pub(crate) fn version(&self) -> String {
         // SAFETY: `const char *sqlite3_libversion(void)` answers a static string.
         unsafe {
             let version: Symbol<'_, unsafe extern "C" fn() -> *const c_char> =
@@ -51,7 +51,7 @@ impl SecondSqlite {
     }
 
     /// Opens a database for reading and writing, waiting for locks at most 30 s.
-    pub fn open(&self, path: &Path) -> SecondConnection<'_> {
+    pub(crate) fn open(&self, path: &Path) -> SecondConnection<'_> {
         let path = CString::new(path.to_str().unwrap()).unwrap();
         let mut handle = ptr::null_mut();
         // SAFETY: the signatures are those of sqlite3.h; `path` lives through the call and
@@ -75,7 +75,7 @@ impl SecondSqlite {
 
 impl SecondConnection<'_> {
     /// Runs statements; answers the first column of each row, or SQLite's message.
-    pub fn run(&self, sql: &str) -> Result<Vec<String>, String> {
+    pub(crate) fn run(&self, sql: &str) -> Result<Vec<String>, String> {
         let sql = CString::new(sql).unwrap();
         let mut rows: Vec<String> = Vec::new();
         // SAFETY: the signatures are those of sqlite3.h; `rows` outlives the call, which is the

@@ -11,32 +11,32 @@ use ringrift_events::store::registry::ProcessIdentity;
 use ringrift_events::store::sqlite::{OpenOptions, SqliteStore, database_of};
 
 /// A home that goes with the test.
-pub struct Home(tempfile::TempDir);
+pub(crate) struct Home(tempfile::TempDir);
 
 impl Home {
-    pub fn new() -> Home {
+    pub(crate) fn new() -> Home {
         Home(tempfile::tempdir().unwrap())
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    pub fn database(&self) -> PathBuf {
+    pub(crate) fn database(&self) -> PathBuf {
         database_of(&self.0.path().canonicalize().unwrap())
     }
 
-    pub fn options(&self) -> OpenOptions {
+    pub(crate) fn options(&self) -> OpenOptions {
         options(self.path())
     }
 
-    pub fn open(&self) -> Arc<SqliteStore> {
+    pub(crate) fn open(&self) -> Arc<SqliteStore> {
         SqliteStore::open(self.options()).unwrap()
     }
 }
 
 /// What a process of its own would open with.
-pub fn options(home: &Path) -> OpenOptions {
+pub(crate) fn options(home: &Path) -> OpenOptions {
     let clock = Arc::new(SystemClock);
     let process = ProcessIdentity {
         id: ProcessId::new(&*clock),
@@ -53,7 +53,7 @@ pub fn options(home: &Path) -> OpenOptions {
 }
 
 /// An event that `store` publishes.
-pub fn event(store: &SqliteStore, event_type: &str, payload: &str) -> Event {
+pub(crate) fn event(store: &SqliteStore, event_type: &str, payload: &str) -> Event {
     let clock = SystemClock;
     Event {
         id: EventId::new(&clock),
@@ -72,7 +72,7 @@ pub fn event(store: &SqliteStore, event_type: &str, payload: &str) -> Event {
 }
 
 /// A batch of these, durable for processes.
-pub fn batch(events: impl IntoIterator<Item = Event>) -> Batch {
+pub(crate) fn batch(events: impl IntoIterator<Item = Event>) -> Batch {
     Batch {
         drafts: events
             .into_iter()
@@ -86,7 +86,7 @@ pub fn batch(events: impl IntoIterator<Item = Event>) -> Batch {
 }
 
 /// Runs Debian's own shell on the file; answers its standard output.
-pub fn shell(database: &Path, sql: &str) -> Result<String, String> {
+pub(crate) fn shell(database: &Path, sql: &str) -> Result<String, String> {
     let done = std::process::Command::new("sqlite3")
         .arg("-cmd")
         .arg(".timeout 30000")

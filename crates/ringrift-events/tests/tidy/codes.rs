@@ -10,7 +10,7 @@ use crate::source::Source;
 use crate::tree::Tree;
 
 /// The error codes of the program, each with the place that names it first.
-pub fn of_errors(tree: &Tree) -> BTreeMap<String, String> {
+pub(crate) fn of_errors(tree: &Tree) -> BTreeMap<String, String> {
     let mut codes: BTreeMap<String, String> = BTreeMap::new();
     for source in tree
         .sources
@@ -62,7 +62,7 @@ fn is_code(text: &str) -> bool {
 }
 
 /// The pages of `docs/errors/`, each code with its text.
-pub fn pages(tree: &Tree) -> BTreeMap<String, String> {
+pub(crate) fn pages(tree: &Tree) -> BTreeMap<String, String> {
     tree.texts
         .iter()
         .filter_map(|text| {
@@ -76,7 +76,7 @@ pub fn pages(tree: &Tree) -> BTreeMap<String, String> {
 }
 
 /// Codes without a page, pages without a code, pages that do not say enough.
-pub fn check_pages(
+pub(crate) fn check_pages(
     codes: &BTreeMap<String, String>,
     pages: &BTreeMap<String, String>,
 ) -> Vec<String> {
@@ -105,7 +105,7 @@ pub fn check_pages(
 }
 
 /// `docs/errors/README.md`: each code with the first sentence of its page.
-pub fn index(pages: &BTreeMap<String, String>) -> String {
+pub(crate) fn index(pages: &BTreeMap<String, String>) -> String {
     let mut text = String::from(
         "# Error codes\n\n\
          Whatever RingRift refuses, it refuses with a code, the value at fault and the next command \
@@ -141,7 +141,7 @@ fn first_sentence(page: &str) -> String {
 }
 
 /// `docs/verdicts.md`: every verdict code with its meaning and what to run next.
-pub fn verdicts() -> String {
+pub(crate) fn verdicts() -> String {
     let mut text = String::from(
         "# Verdict codes\n\n\
          A verdict is a coded fact about one event and one subscription, or about the event's \

@@ -22,7 +22,7 @@ const VOCABULARY: usize = 0;
 const SRC: &str = "crates/ringrift-events/src/";
 
 /// Every place where a room names a room that it must not know.
-pub fn check(source: &Source) -> Vec<String> {
+pub(crate) fn check(source: &Source) -> Vec<String> {
     let Some(inside) = source.path.strip_prefix(SRC) else {
         return Vec::new();
     };
@@ -59,7 +59,7 @@ pub fn check(source: &Source) -> Vec<String> {
 }
 
 /// Pages that draw the floors and leave out a room.
-pub fn check_page(path: &str, text: &str) -> Vec<String> {
+pub(crate) fn check_page(path: &str, text: &str) -> Vec<String> {
     let rooms = FLOORS.iter().flat_map(|rooms| rooms.iter());
     rooms
         .filter(|room| !text.split(|c| !is_word(c)).any(|word| word == **room))

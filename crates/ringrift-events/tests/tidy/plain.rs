@@ -7,7 +7,7 @@ use crate::source::Source;
 const SQLITE: &str = "crates/ringrift-events/src/store/sqlite/";
 
 /// Every implementation of `Plain`, one a line: a reviewer sees each type that begins to cross.
-pub fn list(sources: &[Source]) -> String {
+pub(crate) fn list(sources: &[Source]) -> String {
     let mut lines: Vec<String> = sources
         .iter()
         .filter(|source| source.path.starts_with("crates/ringrift-events/src/"))
@@ -56,7 +56,7 @@ const FORBIDDEN: &[&str] = &[
 ];
 
 /// Verbs and questions run on a database thread: they use their connection and what they own.
-pub fn check_verbs(source: &Source) -> Vec<String> {
+pub(crate) fn check_verbs(source: &Source) -> Vec<String> {
     let runs_there = ["Verb for", "Question for"]
         .iter()
         .any(|word| source.words(word).next().is_some());

@@ -2,21 +2,21 @@
 //! sees code alone.
 
 /// One Rust file.
-pub struct Source {
+pub(crate) struct Source {
     /// Its path from the root, with `/`.
-    pub path: String,
+    pub(crate) path: String,
     /// The file as it is.
-    pub text: String,
+    pub(crate) text: String,
     /// The same, character for character, with comments and the contents of strings as blanks.
     /// Line breaks stay.
-    pub code: String,
+    pub(crate) code: String,
     /// The contents of its string literals, each with the offset of its first character.
-    pub strings: Vec<(usize, String)>,
+    pub(crate) strings: Vec<(usize, String)>,
 }
 
 impl Source {
     /// Reads a text as Rust.
-    pub fn new(path: &str, text: &str) -> Source {
+    pub(crate) fn new(path: &str, text: &str) -> Source {
         // Characters outside ASCII become blanks of the same length, so that offsets agree.
         let mut reader = Reader {
             bytes: text.as_bytes(),
@@ -34,7 +34,7 @@ impl Source {
     }
 
     /// `file:line` of an offset.
-    pub fn place(&self, offset: usize) -> String {
+    pub(crate) fn place(&self, offset: usize) -> String {
         let line = self.text.as_bytes()[..offset]
             .iter()
             .filter(|byte| **byte == b'\n')
@@ -43,7 +43,7 @@ impl Source {
     }
 
     /// The offsets at which this stands in the code as whole words.
-    pub fn words<'a>(&'a self, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    pub(crate) fn words<'a>(&'a self, word: &'a str) -> impl Iterator<Item = usize> + 'a {
         self.code
             .match_indices(word)
             .map(|(at, _)| at)
@@ -59,12 +59,12 @@ impl Source {
 }
 
 /// Whether a character may stand in an identifier.
-pub fn is_word(c: char) -> bool {
+pub(crate) fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
 /// The identifier that a text begins with, after blanks; empty if there is none.
-pub fn identifier(text: &str) -> &str {
+pub(crate) fn identifier(text: &str) -> &str {
     let text = text.trim_start();
     let end = text.find(|c| !is_word(c)).unwrap_or(text.len());
     &text[..end]

@@ -5,21 +5,21 @@ use std::path::{Path, PathBuf};
 use crate::source::Source;
 
 /// Every text of the repository.
-pub struct Tree {
+pub(crate) struct Tree {
     /// The workspace's folder.
-    pub root: PathBuf,
+    pub(crate) root: PathBuf,
     /// Rust files.
-    pub sources: Vec<Source>,
+    pub(crate) sources: Vec<Source>,
     /// All texts, Rust or not.
-    pub texts: Vec<Text>,
+    pub(crate) texts: Vec<Text>,
 }
 
 /// One text file.
-pub struct Text {
+pub(crate) struct Text {
     /// Its path from the root, with `/`.
-    pub path: String,
+    pub(crate) path: String,
     /// Its content.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// Folders that hold no text of ours.
@@ -30,7 +30,7 @@ const DEPTH_MAX: usize = 16;
 
 impl Tree {
     /// Reads the repository that this test was built from.
-    pub fn read() -> Tree {
+    pub(crate) fn read() -> Tree {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .ancestors()
             .nth(2)

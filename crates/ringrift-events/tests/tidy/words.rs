@@ -26,7 +26,7 @@ const KEYWORDS: &[&str] = &[
 ];
 
 /// Every item whose name holds an empty word.
-pub fn check_names(source: &Source) -> Vec<String> {
+pub(crate) fn check_names(source: &Source) -> Vec<String> {
     let mut found = Vec::new();
     for keyword in KEYWORDS {
         for at in source.words(keyword) {
@@ -62,7 +62,7 @@ fn parts(name: &str) -> Vec<String> {
 }
 
 /// Every line that names a folder of somebody's machine. Documents may show a home folder.
-pub fn check_paths(path: &str, text: &str) -> Vec<String> {
+pub(crate) fn check_paths(path: &str, text: &str) -> Vec<String> {
     let roots = [
         concat!("/wo", "rk/"),
         concat!("/ro", "ot/"),
