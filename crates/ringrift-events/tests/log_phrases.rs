@@ -1,5 +1,7 @@
 //! The runbook's greps on `logs/coordination.log`, run as written, find what they look for.
 
+#![cfg(test)]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
