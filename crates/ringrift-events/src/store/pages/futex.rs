@@ -12,12 +12,13 @@ pub(super) fn wait(word: &AtomicU32, seen: u32, at_most: Duration) {
         tv_nsec: i64::from(at_most.subsec_nanos()),
     };
     // Woken, timed out, interrupted, or the word had changed: the caller looks for itself.
-    drop(futex::wait(word, Flags::empty(), seen, Some(&limit)));
+    futex::wait(word, Flags::empty(), seen, Some(&limit)).unwrap_or_default();
 }
 
 /// Wakes every thread of every process that waits on the word.
 pub(super) fn wake_all(word: &AtomicU32) {
-    drop(futex::wake(word, Flags::empty(), i32::MAX as u32));
+    // Nothing can be refused but an address that is not mapped.
+    futex::wake(word, Flags::empty(), i32::MAX as u32).unwrap_or_default();
 }
 
 /// Blocks this thread for about `how_long`, or a little less. Nothing ends it early.

@@ -76,7 +76,7 @@ impl Mapping {
         let advised = unsafe { rustix::mm::madvise(at.as_ptr(), len, Advice::LinuxDontFork) };
         if let Err(refusal) = advised {
             // SAFETY: as above; nobody has seen it yet.
-            drop(unsafe { rustix::mm::munmap(at.as_ptr(), len) });
+            unsafe { rustix::mm::munmap(at.as_ptr(), len) }.unwrap_or_default();
             return Err(refusal.into());
         }
         Ok(Mapping {
@@ -110,7 +110,7 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         if !forked_since(self.birth) {
             // SAFETY: mapped in `of` by this very process, and no borrow is left.
-            drop(unsafe { rustix::mm::munmap(self.at.as_ptr(), self.len) });
+            unsafe { rustix::mm::munmap(self.at.as_ptr(), self.len) }.unwrap_or_default();
         }
     }
 }
@@ -144,7 +144,8 @@ fn mark() -> &'static AtomicU64 {
         let word = page.ok().and_then(NonNull::new).map(|at| {
             // SAFETY: mapped just above. A refusal leaves a page that a fork copies: handles then
             // seem usable in a child, whose first touch of a mapping ends it.
-            drop(unsafe { rustix::mm::madvise(at.as_ptr(), len, Advice::LinuxWipeOnFork) });
+            unsafe { rustix::mm::madvise(at.as_ptr(), len, Advice::LinuxWipeOnFork) }
+                .unwrap_or_default();
             at.cast::<AtomicU64>()
         });
         let word = word.unwrap_or_else(|| NonNull::from(Box::leak(Box::new(AtomicU64::new(0)))));

@@ -28,10 +28,9 @@ use layout::{RING, SLOTS};
 
 pub(crate) use futex::pause;
 pub(crate) use holder::write_lock_holder;
-pub(crate) use kernel::{birth, forked_since};
 pub(crate) use own::{OwnPage, PAGE_MAGIC, micros};
 pub(crate) use peer::{Seen, Watch, glance, look};
 pub(crate) use roles::{Roles, elected};
 pub(crate) use shared::SharedPage;
-pub(crate) use side::{Head, Side, Standing};
+pub(crate) use side::{Side, Standing};
 pub(crate) use turnstile::{Guard, Turnstile};

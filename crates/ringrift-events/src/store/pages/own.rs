@@ -96,6 +96,7 @@ impl OwnPage {
     }
 
     /// Whose page it is.
+    #[cfg(test)]
     pub(crate) fn process(&self) -> ProcessId {
         self.process
     }

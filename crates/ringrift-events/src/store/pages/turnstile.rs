@@ -39,6 +39,7 @@ pub(crate) struct Guard {
 
 impl Guard {
     /// Whether this is a real turn; otherwise the caller waited long enough and goes without.
+    #[cfg(test)]
     pub(crate) fn in_turn(&self) -> bool {
         self.ticket.is_some()
     }

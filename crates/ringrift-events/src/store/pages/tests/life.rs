@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 
 use super::{Actor, Home, look_until, process_of, system_clock, watch};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
 use crate::event::{ProcessId, Seq};
 use crate::store::pages::tests::parts::{recent, running};
 use crate::store::pages::{OwnPage, RING, Roles, SLOTS, elected, look};
