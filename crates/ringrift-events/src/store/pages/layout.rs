@@ -153,10 +153,16 @@ pub(crate) struct SharedCells {
     pub(crate) bell: AtomicU32,
     /// How many threads wait; a killed one stays counted, which costs a system call a ring.
     pub(crate) listeners: AtomicU32,
-    /// The next ticket of the turnstile.
+    /// Who has the turn: a number of its own (high half) and its pid (low half); 0 nobody.
+    pub(crate) holder: AtomicU64,
+    /// Numbers turns.
+    pub(crate) turns: AtomicU32,
+    /// The first in line waited too long: its ticket and 1; 0 while nobody has.
+    pub(crate) starving: AtomicU32,
+    /// The next ticket of the turnstile's line.
     pub(crate) next: AtomicU32,
-    /// The ticket whose turn it is.
-    pub(crate) serving: AtomicU32,
+    /// The ticket that is first in line.
+    pub(crate) first: AtomicU32,
     /// The last place of the log that is known to be on disk.
     pub(crate) synced: AtomicI64,
     /// The incarnation `synced` is about.

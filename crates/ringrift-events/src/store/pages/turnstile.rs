@@ -1,8 +1,10 @@
-//! The turnstile: writer processes take turns in the order in which they came.
+//! The turnstile: writer processes take turns, and none waits long for its own.
 //!
 //! It is fairness, not correctness: SQLite's own lock decides who writes. Without it the busy
-//! handler leaves one of four writers waiting for a second and more. A turn that somebody does
-//! not take, because it died, was stopped or gave up, is passed over.
+//! handler leaves one of four writers waiting for a second and more. Whoever comes while nobody
+//! has the turn takes it, past those who wait: handing over to a sleeping process costs more than
+//! a transaction. Only when the first in line has waited [`STARVES_AFTER`] is the turn kept for
+//! it. A turn whose holder died, or was stopped for longer than others wait, is taken from it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,14 +13,17 @@ use std::time::Duration;
 use rustix::process::Pid;
 
 use super::futex;
-use super::layout::{PLACES, SharedCells};
+use super::layout::{PLACES, PlaceCells, SharedCells};
 use super::shared::SharedPage;
 use crate::clock::{Clock, SystemClock};
 
-/// How long to spin before sleeping: about as long as handing over takes.
+/// How long the first in line lets others past: some tens of transactions.
+const STARVES_AFTER: Duration = Duration::from_millis(1);
+
+/// How often to look before getting in line: about as long as a short transaction takes.
 const SPINS: u32 = 200;
 
-/// How often a waiting process looks whether the one before it died.
+/// How often a waiting process looks whether those before it died.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A ticket whose owner is not known after this long was drawn by a process that died drawing it.
@@ -30,18 +35,18 @@ pub(crate) struct Turnstile {
     shared: Arc<SharedPage>,
 }
 
-/// One turn; the next comes when it is dropped.
+/// One turn; it ends when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Guard {
     shared: Arc<SharedPage>,
-    ticket: Option<u32>,
+    turn: Option<u64>,
 }
 
 impl Guard {
     /// Whether this is a real turn; otherwise the caller waited long enough and goes without.
     #[cfg(test)]
     pub(crate) fn in_turn(&self) -> bool {
-        self.ticket.is_some()
+        self.turn.is_some()
     }
 }
 
@@ -51,37 +56,71 @@ impl Turnstile {
         Turnstile { shared }
     }
 
-    /// Waits for this thread's turn, at most `at_most`, and then goes without one. Futexes and
-    /// memory only: fit for a database thread.
+    /// Waits for a turn, at most `at_most`, and then goes without one. Futexes and memory only:
+    /// fit for a database thread.
     pub(crate) fn enter(&self, at_most: Duration) -> Guard {
-        let ticket = self.shared.cells().and_then(|cells| {
-            if !self.shared.writable() || is_full(cells) {
-                return None;
-            }
-            let ticket = draw(cells);
-            wait_for_turn(cells, ticket, at_most).then_some(ticket)
-        });
+        let turn = match self.shared.cells() {
+            Some(cells) if self.shared.writable() => take(cells, at_most),
+            Some(_) | None => None,
+        };
         Guard {
             shared: Arc::clone(&self.shared),
-            ticket,
+            turn,
         }
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let (Some(ticket), Some(cells)) = (self.ticket, self.shared.cells()) {
-            give_up(cells, ticket);
-            pass(cells, ticket);
+        if let (Some(turn), Some(cells)) = (self.turn, self.shared.cells()) {
+            end(cells, turn);
         }
+    }
+}
+
+fn take(cells: &SharedCells, at_most: Duration) -> Option<u64> {
+    let number = cells.turns.fetch_add(1, Ordering::Relaxed);
+    let turn = u64::from(number) << 32 | u64::from(std::process::id());
+    for _ in 0..SPINS {
+        if cells.starving.load(Ordering::SeqCst) == 0 && try_take(cells, turn) {
+            return Some(turn);
+        }
+        std::hint::spin_loop();
+    }
+    if is_full(cells) {
+        return None;
+    }
+    let ticket = draw(cells);
+    Line {
+        cells,
+        ticket,
+        turn,
+    }
+    .wait(at_most)
+    .then_some(turn)
+}
+
+fn try_take(cells: &SharedCells, turn: u64) -> bool {
+    cells.holder.load(Ordering::SeqCst) == 0 && change(&cells.holder, 0, turn)
+}
+
+fn change(word: &std::sync::atomic::AtomicU64, from: u64, to: u64) -> bool {
+    word.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
+        .is_ok()
+}
+
+/// Ends a turn, unless it was taken away already, and wakes the first in line.
+fn end(cells: &SharedCells, turn: u64) {
+    if change(&cells.holder, turn, 0) {
+        wake(cells, cells.first.load(Ordering::SeqCst));
     }
 }
 
 /// More writers than places wait already: places would be used twice.
 fn is_full(cells: &SharedCells) -> bool {
-    let serving = cells.serving.load(Ordering::SeqCst);
+    let first = cells.first.load(Ordering::SeqCst);
     let next = cells.next.load(Ordering::SeqCst);
-    next.wrapping_sub(serving) as usize >= PLACES - 1
+    next.wrapping_sub(first) as usize >= PLACES - 1
 }
 
 fn draw(cells: &SharedCells) -> u32 {
@@ -91,96 +130,132 @@ fn draw(cells: &SharedCells) -> u32 {
     ticket
 }
 
-/// `true` when the turn came; `false` when it was passed over or did not come in time, and then
-/// the ticket is given up.
-fn wait_for_turn(cells: &SharedCells, ticket: u32, at_most: Duration) -> bool {
-    for _ in 0..SPINS {
-        match turn(cells, ticket) {
-            Turn::Now => return true,
-            Turn::Past => return false,
-            Turn::Later => std::hint::spin_loop(),
-        }
-    }
-    let began = SystemClock.monotonic();
-    let mut watched = (cells.serving.load(Ordering::SeqCst), began);
-    loop {
-        let heard = place(cells, ticket).bell.load(Ordering::SeqCst);
-        match turn(cells, ticket) {
-            Turn::Now => return true,
-            Turn::Past => return false,
-            Turn::Later => {}
-        }
-        let now = SystemClock.monotonic();
-        let serving = cells.serving.load(Ordering::SeqCst);
-        if serving != watched.0 {
-            watched = (serving, now);
-        }
-        let stuck_for = now.saturating_sub(watched.1);
-        if now.saturating_sub(began) >= at_most {
-            give_up(cells, ticket);
-            // Whoever had the turn all that time is passed over for everybody; and if the turn
-            // came just now, it goes on to the next.
-            if stuck_for >= at_most / 2 {
-                pass(cells, serving);
+/// One that waits in line.
+struct Line<'a> {
+    cells: &'a SharedCells,
+    ticket: u32,
+    turn: u64,
+}
+
+/// What was seen last of those before, and since when it is so.
+struct Watched {
+    holder: u64,
+    first: u32,
+    since: Duration,
+}
+
+impl Line<'_> {
+    /// `true` with the turn; `false` when it did not come in time.
+    fn wait(&self, at_most: Duration) -> bool {
+        let cells = self.cells;
+        let began = SystemClock.monotonic();
+        let mut watched = self.watch(began);
+        loop {
+            let heard = place(cells, self.ticket).bell.load(Ordering::SeqCst);
+            let first = cells.first.load(Ordering::SeqCst);
+            let ahead = self.ticket.wrapping_sub(first).cast_signed();
+            if ahead < 0 {
+                // Somebody took us for dead.
+                return false;
             }
-            pass_if_gone(cells);
-            return false;
+            if ahead == 0 && try_take(cells, self.turn) {
+                self.leave();
+                return true;
+            }
+            let now = SystemClock.monotonic();
+            let waited = now.saturating_sub(began);
+            let seen = self.watch(now);
+            if seen.holder != watched.holder || seen.first != watched.first {
+                watched = seen;
+            }
+            let stuck_for = now.saturating_sub(watched.since);
+            if waited >= at_most {
+                self.give_up(&watched, stuck_for >= at_most / 2);
+                return false;
+            }
+            if stuck_for > LOOK_EVERY && self.clear_the_dead(&watched, stuck_for) {
+                continue;
+            }
+            let mut nap = LOOK_EVERY.min(at_most.saturating_sub(waited));
+            if ahead == 0 {
+                if waited >= STARVES_AFTER {
+                    let mark = self.ticket.wrapping_add(1).max(1);
+                    cells.starving.store(mark, Ordering::SeqCst);
+                } else {
+                    nap = STARVES_AFTER.saturating_sub(waited);
+                }
+            }
+            futex::wait(&place(cells, self.ticket).bell, heard, nap);
         }
-        if stuck_for > LOOK_EVERY && is_gone(cells, serving, stuck_for) {
-            pass(cells, serving);
-            continue;
+    }
+
+    fn watch(&self, now: Duration) -> Watched {
+        Watched {
+            holder: self.cells.holder.load(Ordering::SeqCst),
+            first: self.cells.first.load(Ordering::SeqCst),
+            since: now,
         }
-        futex::wait(&place(cells, ticket).bell, heard, LOOK_EVERY);
+    }
+
+    /// Out of the line, with the turn: the next one is first now.
+    fn leave(&self) {
+        vacate(self.cells, self.ticket);
+        self.cells.starving.store(0, Ordering::SeqCst);
+        advance(self.cells, self.ticket);
+    }
+
+    /// Out of the line without the turn. A holder that did not move for so long loses it, and so
+    /// does the first in line its place if it does not take a free turn: it is stopped, and every
+    /// later writer would wait as long.
+    fn give_up(&self, watched: &Watched, stuck: bool) {
+        vacate(self.cells, self.ticket);
+        if stuck {
+            change(&self.cells.holder, watched.holder, 0);
+        }
+        if self.cells.first.load(Ordering::SeqCst) == self.ticket {
+            self.cells.starving.store(0, Ordering::SeqCst);
+            advance(self.cells, self.ticket);
+        } else if stuck && watched.holder == 0 {
+            self.cells.starving.store(0, Ordering::SeqCst);
+            advance(self.cells, watched.first);
+        } else if stuck {
+            wake(self.cells, watched.first);
+        }
+    }
+
+    /// Takes the turn, or the first place in line, from a process that is dead.
+    fn clear_the_dead(&self, watched: &Watched, stuck_for: Duration) -> bool {
+        let cells = self.cells;
+        if watched.holder != 0 && is_dead((watched.holder & 0xFFFF_FFFF) as u32) {
+            end(cells, watched.holder);
+            return true;
+        }
+        if watched.first != self.ticket && is_vacant(cells, watched.first, stuck_for) {
+            cells.starving.store(0, Ordering::SeqCst);
+            advance(cells, watched.first);
+            return true;
+        }
+        false
     }
 }
 
-enum Turn {
-    Now,
-    Later,
-    Past,
-}
-
-fn turn(cells: &SharedCells, ticket: u32) -> Turn {
-    let ahead = ticket
-        .wrapping_sub(cells.serving.load(Ordering::SeqCst))
-        .cast_signed();
-    match ahead {
-        0 => Turn::Now,
-        1.. => Turn::Later,
-        _ => Turn::Past,
-    }
-}
-
-/// Ends the turn of `ticket`, if it has it, and wakes the next one that still wants its turn.
-fn pass(cells: &SharedCells, ticket: u32) {
-    let next = ticket.wrapping_add(1);
-    let ended = cells
-        .serving
-        .compare_exchange(ticket, next, Ordering::SeqCst, Ordering::SeqCst);
-    if ended.is_ok() {
-        wake(cells, next);
-        pass_if_gone(cells);
-    }
-}
-
-/// Passes over tickets whose owners gave up.
-fn pass_if_gone(cells: &SharedCells) {
+/// Makes the one after `ticket` first in line, passing over those who gave up, and wakes it.
+fn advance(cells: &SharedCells, ticket: u32) {
+    let mut ticket = ticket;
     for _ in 0..PLACES {
-        let serving = cells.serving.load(Ordering::SeqCst);
-        let gave_up = u64::from(serving) << 32;
-        if place(cells, serving).owner.load(Ordering::SeqCst) != gave_up
-            || serving == cells.next.load(Ordering::SeqCst)
-        {
+        let next = ticket.wrapping_add(1);
+        let moved = cells
+            .first
+            .compare_exchange(ticket, next, Ordering::SeqCst, Ordering::SeqCst);
+        if moved.is_err() || next == cells.next.load(Ordering::SeqCst) {
             return;
         }
-        let next = serving.wrapping_add(1);
-        let passed =
-            cells
-                .serving
-                .compare_exchange(serving, next, Ordering::SeqCst, Ordering::SeqCst);
-        if passed.is_ok() {
+        let vacated = u64::from(next) << 32;
+        if place(cells, next).owner.load(Ordering::SeqCst) != vacated {
             wake(cells, next);
+            return;
         }
+        ticket = next;
     }
 }
 
@@ -194,25 +269,29 @@ fn wake(cells: &SharedCells, ticket: u32) {
     futex::wake_all(&place.bell);
 }
 
-/// Says that the ticket's owner no longer wants its turn.
-fn give_up(cells: &SharedCells, ticket: u32) {
+/// Says that the ticket's owner no longer waits.
+fn vacate(cells: &SharedCells, ticket: u32) {
     let owner = u64::from(ticket) << 32;
     place(cells, ticket).owner.store(owner, Ordering::SeqCst);
 }
 
-/// Whether the ticket's owner is dead. Pids of another namespace look dead: that costs fairness.
-fn is_gone(cells: &SharedCells, ticket: u32, stuck_for: Duration) -> bool {
+/// Whether the ticket's owner gave up or is dead.
+fn is_vacant(cells: &SharedCells, ticket: u32, stuck_for: Duration) -> bool {
     let owner = place(cells, ticket).owner.load(Ordering::SeqCst);
     if owner >> 32 != u64::from(ticket) {
         return stuck_for > UNSIGNED_FOR;
     }
-    let pid = (owner & 0xFFFF_FFFF) as u32;
+    is_dead((owner & 0xFFFF_FFFF) as u32)
+}
+
+/// Whether no process has this pid. Pids of another namespace look dead: that costs fairness.
+fn is_dead(pid: u32) -> bool {
     match i32::try_from(pid).ok().and_then(Pid::from_raw) {
         Some(pid) => rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH),
         None => true,
     }
 }
 
-fn place(cells: &SharedCells, ticket: u32) -> &super::layout::PlaceCells {
+fn place(cells: &SharedCells, ticket: u32) -> &PlaceCells {
     &cells.places[ticket as usize % PLACES]
 }

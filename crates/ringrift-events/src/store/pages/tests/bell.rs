@@ -109,6 +109,34 @@ fn a_stopped_holder_of_the_turn_costs_one_writer_its_wait_and_the_others_nothing
 }
 
 #[test]
+fn a_process_that_is_stopped_in_line_holds_up_one_writer_once() {
+    let home = Home::new();
+    let shared = shared(&home);
+    let turnstile = Turnstile::new(std::sync::Arc::clone(&shared));
+    let guard = turnstile.enter(Duration::from_secs(1));
+    let mut actor = Actor::start("waits in line", &home.database());
+    actor.hear("ready");
+    // First in line, and starving: the turn is kept for it.
+    let cells = shared.cells().unwrap();
+    let began = SystemClock.monotonic();
+    while cells.starving.load(std::sync::atomic::Ordering::SeqCst) == 0 {
+        assert!(SystemClock.monotonic().saturating_sub(began) < super::AT_MOST);
+        std::hint::spin_loop();
+    }
+    actor.signal(Signal::STOP);
+    drop(guard);
+    let wait = Duration::from_millis(300);
+    assert!(!turnstile.enter(wait).in_turn());
+    let began = SystemClock.monotonic();
+    for _ in 0..1_000 {
+        assert!(turnstile.enter(wait).in_turn());
+    }
+    assert!(SystemClock.monotonic().saturating_sub(began) < wait);
+    actor.signal(Signal::CONT);
+    assert_eq!(actor.hear("went"), "false");
+}
+
+#[test]
 fn what_is_synced_is_known_per_incarnation_and_never_goes_back() {
     let home = Home::new();
     let shared = shared(&home);

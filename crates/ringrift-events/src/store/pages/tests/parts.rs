@@ -23,6 +23,7 @@ pub(super) fn play(part: &str, database: &Path) {
         "listens" => listen(&side, me),
         "takes turns" => take_turns(&side, me, database),
         "keeps the turn" => keep_the_turn(&side, me),
+        "waits in line" => wait_in_line(&side, me),
         "hosts a role" => host_a_role(&side, me),
         "has no room" => have_no_room(&side, me),
         "holds the write lock" => hold_the_write_lock(database),
@@ -156,6 +157,13 @@ fn keep_the_turn(side: &Side, me: ProcessId) {
     let guard = turnstile.enter(Duration::from_secs(5));
     println!("ready {}", guard.in_turn());
     wait_for_word();
+}
+
+fn wait_in_line(side: &Side, me: ProcessId) {
+    let turnstile = Turnstile::new(SharedPage::open(side, me).unwrap());
+    println!("ready");
+    let guard = turnstile.enter(Duration::from_secs(20));
+    println!("went {}", guard.in_turn());
 }
 
 fn host_a_role(side: &Side, me: ProcessId) {
