@@ -18,8 +18,6 @@ pub fn kernel(path: &Path) -> io::Result<u64> {
     #[expect(
         clippy::cast_sign_loss,
         clippy::cast_possible_truncation,
-        clippy::cast_lossless,
-        clippy::unnecessary_cast,
         reason = "the magic numbers are unsigned 32-bit words in a field whose type differs by platform"
     )]
     Ok(u64::from(found.f_type as u32))

@@ -332,6 +332,7 @@ fn start_first(keeper: &Keeper, line: &Arc<Line>, options: &OpenOptions) -> Resu
                 clock: options.clock,
                 process: options.process.id,
                 neighbours,
+                busy: options.busy_timeout,
             }
             .run();
         }

@@ -49,11 +49,8 @@ impl Housekeeper {
     /// Works until the store closes; then empties the WAL if nobody else uses it.
     pub(super) fn run(&self) {
         let mut last = None;
-        loop {
-            match self.line.chores.take(1, LOOK, |()| true) {
-                Taken::Some(_) | Taken::Nothing => self.look(&mut last),
-                Taken::Closed => break,
-            }
+        while let Taken::Some(_) | Taken::Nothing = self.line.chores.take(1, LOOK, |()| true) {
+            self.look(&mut last);
         }
         if let Err(error) = checkpoint::truncate(&self.conn) {
             self.complain(&error);

@@ -17,6 +17,7 @@ mod identity;
 mod migrate;
 mod open;
 
+mod begin;
 mod checkpoint;
 mod courier;
 mod handle;

@@ -318,9 +318,10 @@ fn explain_first_read(mut error: Error, database: &Path) -> Error {
 
 fn real(path: &Path) -> Result<PathBuf, Error> {
     std::fs::canonicalize(path).map_err(|error| {
-        let code = match error.kind() {
-            io::ErrorKind::PermissionDenied => ErrorCode::Permissions,
-            _ => ErrorCode::Missing,
+        let code = if error.kind() == io::ErrorKind::PermissionDenied {
+            ErrorCode::Permissions
+        } else {
+            ErrorCode::Missing
         };
         Error::new(code, format!("{}: {error}", path.display())).with_next("ringrift init")
     })
@@ -398,10 +399,14 @@ fn missing(path: &Path) -> Error {
 }
 
 fn cannot_make(path: &Path, error: &io::Error) -> Error {
-    let code = match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorCode::ReadOnly,
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorCode::Full,
-        _ => ErrorCode::Io,
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let kind = error.kind();
+    let code = if [PermissionDenied, ReadOnlyFilesystem].contains(&kind) {
+        ErrorCode::ReadOnly
+    } else if [StorageFull, QuotaExceeded].contains(&kind) {
+        ErrorCode::Full
+    } else {
+        ErrorCode::Io
     };
     Error::new(code, format!("{} cannot be made: {error}", path.display())).with_next(format!(
         "ls -ld {}",

@@ -243,6 +243,11 @@ impl Presence {
         Some(holder)
     }
 
+    /// The wait is over: nobody is in the way any more.
+    pub(crate) fn note_unblocked(&self) {
+        self.with_own(|own| own.blocked_by(0, "", Time(0)));
+    }
+
     /// Rings the doorbell of every process. Memory and a futex.
     pub(crate) fn ring(&self) {
         if let Some(shared) = &self.shared {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::begin::begin;
 use super::checkpoint;
 use super::fault;
 use super::housekeeper::WAL_PAGES;
@@ -42,6 +43,8 @@ pub(super) struct Writer {
     pub(super) clock: SharedClock,
     pub(super) process: ProcessId,
     pub(super) neighbours: Arc<Neighbours>,
+    /// How long a transaction waits for another process's.
+    pub(super) busy: Duration,
     pub(super) syncer: Syncer,
 }
 
@@ -152,19 +155,11 @@ impl Writer {
     }
 
     fn begin(&self) -> Result<(), Error> {
-        let begun = self
-            .conn
-            .prepare_cached("BEGIN IMMEDIATE")
-            .and_then(|mut statement| statement.execute([]));
-        begun.map(drop).map_err(|error| {
-            let mut error = Error::from(error);
-            if error.code == ErrorCode::Busy {
-                error.message =
-                    "another process holds the store's write lock longer than the busy limit"
-                        .to_owned();
-            }
-            error
-        })
+        let waited = begin(&self.conn, self.neighbours.presence(), self.busy)?;
+        if let Some(waited) = waited {
+            self.line.say(Notice::Warn(waited));
+        }
+        Ok(())
     }
 
     fn run_all(
