@@ -1,7 +1,6 @@
 //! The router over the memory store: what each promise says, in one process and in several
 //! simulated ones.
 
-#![cfg(test)]
 #![expect(
     clippy::unwrap_used,
     reason = "a test ends with the first thing that fails"

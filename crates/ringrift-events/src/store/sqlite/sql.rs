@@ -98,11 +98,7 @@ fn ask(conn: &Connection, sql: &str, limit: usize) -> Result<Table, Error> {
             "the statement would change the store; only reading is allowed here",
         ));
     }
-    let columns: Vec<String> = statement
-        .column_names()
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows = statement.query([])?;
     let mut table = Vec::new();
     while table.len() < limit
