@@ -113,7 +113,7 @@ pub struct ProcessState {
     pub recent: Vec<Recent>,
     /// Up to where its poller has read.
     pub polled_to: Seq,
-    /// Who held the write lock when it last had to wait: pid, command line, since when.
+    /// While it waits for the write lock: who holds it (pid, command line) and since when it waits.
     pub blocked_by: Option<(u32, String, Time)>,
 }
 

@@ -90,7 +90,7 @@ fn a_stopped_holder_of_the_turn_costs_one_writer_its_wait_and_the_others_nothing
     let home = Home::new();
     let mut actor = Actor::start("keeps the turn", &home.database());
     assert_eq!(actor.hear("ready"), "true");
-    actor.signal(Signal::STOP);
+    actor.stop();
     let turnstile = Turnstile::new(shared(&home));
     let wait = Duration::from_millis(300);
     let began = SystemClock.monotonic();
@@ -123,7 +123,7 @@ fn a_process_that_is_stopped_in_line_holds_up_one_writer_once() {
         assert!(SystemClock.monotonic().saturating_sub(began) < super::AT_MOST);
         std::hint::spin_loop();
     }
-    actor.signal(Signal::STOP);
+    actor.stop();
     drop(guard);
     let wait = Duration::from_millis(300);
     assert!(!turnstile.enter(wait).in_turn());

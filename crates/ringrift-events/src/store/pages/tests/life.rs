@@ -50,7 +50,7 @@ fn a_stopped_process_hangs_and_lives_again_when_it_is_continued() {
     look_until(&side, process, limit, |seen| {
         seen.liveness == Liveness::Alive
     });
-    actor.signal(Signal::STOP);
+    actor.stop();
     let (seen, took) = look_until(&side, process, limit, |s| s.liveness == Liveness::Hung);
     assert!(took >= Duration::from_millis(200), "hung after {took:?}");
     assert!(!seen.lease_ran_out, "its lease is thirty seconds");

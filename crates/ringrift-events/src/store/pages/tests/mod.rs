@@ -114,6 +114,17 @@ impl Actor {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// Stops it, and waits until it stands: the signal alone may come a moment later.
+    fn stop(&self) {
+        self.signal(rustix::process::Signal::STOP);
+        let began = SystemClock.monotonic();
+        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        while !stat().contains(") T ") {
+            assert!(SystemClock.monotonic().saturating_sub(began) < AT_MOST);
+            futex::pause(Duration::from_millis(1));
+        }
+    }
+
     /// `kill -9`, without collecting the body.
     fn kill(&self) {
         self.signal(rustix::process::Signal::KILL);
