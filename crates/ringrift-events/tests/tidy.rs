@@ -13,6 +13,8 @@ mod codes;
 mod floors;
 #[path = "tidy/form.rs"]
 mod form;
+#[path = "tidy/links.rs"]
+mod links;
 #[path = "tidy/plain.rs"]
 mod plain;
 #[path = "tidy/source.rs"]
@@ -109,6 +111,18 @@ fn no_text_names_a_path_of_one_machine() {
         tree.texts
             .iter()
             .flat_map(|text| words::check_paths(&text.path, &text.text))
+            .collect(),
+    );
+}
+
+#[test]
+fn every_link_between_pages_leads_to_a_file() {
+    let tree = Tree::read();
+    let files = tree.texts.iter().map(|text| text.path.clone()).collect();
+    none(
+        tree.texts
+            .iter()
+            .flat_map(|text| links::check(&text.path, &text.text, &files))
             .collect(),
     );
 }
