@@ -29,7 +29,7 @@ pub struct Claim {
     pub generation: Generation,
     /// The events, in log order; never empty. The filter already holds for each.
     pub events: Vec<Arc<Event>>,
-    /// The claim was taken over from a process that died or hung.
+    /// Another process held it before: it died, hung or handed it back.
     pub taken_over: bool,
 }
 
@@ -38,7 +38,7 @@ pub struct Claim {
 pub struct Want {
     /// The subscription; this process hosts it.
     pub subscription: SubscriptionId,
-    /// At most this many events, ≤ [`CLAIM_EVENTS_MAX`].
+    /// At most this many events, 1 to [`CLAIM_EVENTS_MAX`]; other numbers mean the nearer end.
     pub max: usize,
 }
 
@@ -154,17 +154,21 @@ pub enum Reserved {
 /// Claims and settles are never synced to disk: losing one means delivery again.
 pub trait Deliveries: Send + Sync {
     /// Takes the next events, ownerless claims of dead processes first; `None` when there is
-    /// nothing now. Paused and ended subscriptions give nothing. Leaves out events that have a
+    /// nothing now. Paused and ended subscriptions give nothing, nor does one that this process
+    /// does not host; a live one is [`super::ErrorCode::WrongState`]. Leaves out events that have a
     /// redelivery of their own, deleted ones, and ones whose filter is false (passed without a
-    /// claim). With `ordered_by_key` there is one open claim at a time, and events whose key has
-    /// an unfinished redelivery are not given out but keep their place.
+    /// claim). With `ordered_by_key` there is one open claim at a time, and an event whose key has
+    /// an unfinished redelivery becomes one of its own (`Why::KeyBlocked`), due after the earlier
+    /// ones of its key: it keeps its place and the claim goes on for the other keys.
     ///
     /// Never twice at once to two processes: the loser of a race gets the next events or none.
     fn claim(&self, want: Want) -> Pending<Option<Claim>>;
 
     /// Says what came of a claim. When `settled_to` reaches its last event the claim is closed.
     ///
-    /// All or nothing. Settling what is settled is `Ok(false)` and changes nothing. If another
+    /// All or nothing; a result for an event outside the claim is
+    /// [`super::ErrorCode::WrongState`]. Settling what is settled is `Ok(false)` and changes
+    /// nothing. If another
     /// process took the claim or a seek fenced it: [`super::ErrorCode::LeaseLost`]. An event that was purged
     /// meanwhile keeps `ST_PURGED`; the rest is settled.
     fn settle(&self, settle: Settle) -> Pending<bool>;
@@ -188,7 +192,9 @@ pub trait Deliveries: Send + Sync {
     ) -> Pending<Vec<Reserved>>;
 
     /// Takes due redeliveries of these subscriptions (of live ones by handler name), oldest due
-    /// first; each counts a start. At most `max`.
+    /// first; each counts a start. At most `max`. What this process does not host or has paused is
+    /// passed over, and so is what lies beyond the border of an old version that it hosts.
+    /// [`Redelivery::subscription`] is the one asked for.
     fn claim_due(&self, subscriptions: Vec<SubscriptionId>, max: usize)
     -> Pending<Vec<Redelivery>>;
 

@@ -209,7 +209,8 @@ pub trait Subscriptions: Send + Sync {
     /// processes that host the old one claim only below it.
     fn subscribe(&self, definition: Definition, replace: bool) -> Pending<Subscribed>;
 
-    /// Ends a live subscription of this process at `at` (default: the log's end), or makes this
+    /// Ends a live subscription of this process: `at` is the first place it is no longer for
+    /// (default: the log's next), and the first call's stays. Or makes this
     /// process stop hosting a durable one, which goes on without it. Idempotent.
     fn unsubscribe(&self, id: SubscriptionId, at: Option<Seq>) -> Pending<()>;
 

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use super::state::{ClaimRow, Delivery, Subscription, World};
 use crate::event::{ProcessId, Seq};
 use crate::store::deliveries::{CLAIM_EVENTS_MAX, Claim, ClaimToken, Want, Why};
-use crate::store::letters::LetterState;
 use crate::store::subscriptions::SubscriptionId;
 use crate::store::{Error, ErrorCode};
 
 impl World {
     pub(super) fn claim(&mut self, me: ProcessId, want: Want) -> Result<Option<Claim>, Error> {
-        let version = self.hosted(me, want.subscription)?;
-        let subscription = self.subscription(want.subscription)?;
-        let max = want.max.min(CLAIM_EVENTS_MAX);
-        if subscription.ended_at.is_some() || subscription.paused.is_some() || max == 0 {
+        let subscription = self.durable(want.subscription, "claim for")?;
+        let max = want.max.clamp(1, CLAIM_EVENTS_MAX);
+        if subscription.ended_at.is_some() || subscription.paused.is_some() {
             return Ok(None);
         }
+        let Some(version) = self.hosted(me, want.subscription) else {
+            return Ok(None);
+        };
         if subscription.ordered() && self.has_owned_claim(want.subscription) {
             return Ok(None);
         }
@@ -32,16 +33,8 @@ impl World {
     }
 
     /// The version this process hosts.
-    pub(super) fn hosted(&self, me: ProcessId, id: SubscriptionId) -> Result<i64, Error> {
-        let subscription = self.subscription(id)?;
-        let member = self.members.get(&me);
-        member
-            .and_then(|m| m.hosts.get(&id))
-            .copied()
-            .ok_or_else(|| {
-                let text = format!("process {me} does not host {:?}", subscription.name);
-                Error::new(ErrorCode::WrongState, text)
-            })
+    pub(super) fn hosted(&self, me: ProcessId, id: SubscriptionId) -> Option<i64> {
+        self.members.get(&me)?.hosts.get(&id).copied()
     }
 
     fn has_owned_claim(&self, id: SubscriptionId) -> bool {
@@ -152,7 +145,6 @@ impl World {
         };
         claim.events.retain(|seq| *seq <= keep_to);
         let (subscription, version) = (claim.subscription, claim.version);
-        let taken_over = claim.taken_over && claim.owner.is_none();
         if moved.is_empty() {
             return;
         }
@@ -160,11 +152,9 @@ impl World {
             subscription,
             version,
             owner: None,
-            fence: 0,
+            fence: 1,
             settled_to: Seq(moved[0].0 - 1),
             events: moved,
-            reported: BTreeSet::new(),
-            taken_over,
             open: true,
         };
         self.add_claim(row);
@@ -198,7 +188,7 @@ impl World {
             subscription: claim.subscription,
             generation: subscription.generation,
             events: events.map(|logged| Arc::clone(&logged.event)).collect(),
-            taken_over: claim.taken_over,
+            taken_over: claim.fence > 1,
         })
     }
 
@@ -226,8 +216,6 @@ impl World {
             fence: 1,
             settled_to: Seq(taken[0].0 - 1),
             events: taken,
-            reported: BTreeSet::new(),
-            taken_over: false,
             open: true,
         });
         self.claim_answer(number)
@@ -292,7 +280,8 @@ impl World {
         let unfinished = self.rows.values().filter(|row| {
             row.subscription == subscription.id
                 && row.generation == subscription.generation
-                && matches!(row.state, LetterState::Retrying | LetterState::Running)
+                && row.is_going()
+                && row.why != Why::Replay
         });
         unfinished.filter_map(|row| row.event.key.clone()).collect()
     }
@@ -303,11 +292,30 @@ impl World {
         token: ClaimToken,
         keep_to: Seq,
     ) -> Result<(), Error> {
-        if self.check_claim(me, token)? {
-            self.split(token.id, keep_to);
-            self.close_if_settled(token.id);
+        if !self.check_claim(me, token)? {
+            return Ok(());
         }
+        let claim = &self.claims[&token.id];
+        let keep_to = keep_to.max(claim.settled_to);
+        if keep_to >= claim.last() {
+            return Ok(());
+        }
+        if keep_to < claim.events[0] {
+            // Nothing of it was started: the claim itself waits for the next process.
+            self.release_claim(token.id);
+            return Ok(());
+        }
+        self.split(token.id, keep_to);
+        self.close_if_settled(token.id);
         Ok(())
+    }
+
+    /// Leaves a claim to whoever asks next.
+    pub(super) fn release_claim(&mut self, number: i64) {
+        if let Some(claim) = self.claims.get_mut(&number) {
+            claim.owner = None;
+            claim.fence += 1;
+        }
     }
 
     pub(super) fn give_up(
@@ -316,21 +324,23 @@ impl World {
         token: ClaimToken,
         seq: Seq,
     ) -> Result<(), Error> {
-        if !self.check_claim(me, token)? {
+        if !self.check_claim(me, token)? || !self.held_events(token.id).contains(&seq) {
             return Ok(());
         }
-        if !self
-            .claims
-            .get(&token.id)
-            .is_some_and(|c| c.events.contains(&seq))
-        {
-            return Err(not_part(token, seq));
-        }
-        if self.held_events(token.id).contains(&seq) {
-            let subscription = self.claims[&token.id].subscription;
-            self.row_of(subscription, seq, Why::HandedBack);
-            self.close_if_settled(token.id);
-        }
+        let id = self.claims[&token.id].subscription;
+        let key = self
+            .log
+            .get(&seq)
+            .and_then(|logged| logged.event.key.clone());
+        let keys = self.subscriptions.get(&id).map(|s| self.blocked_keys(s));
+        let blocked = keys.zip(key).is_some_and(|(keys, key)| keys.contains(&key));
+        // Behind an unfinished one of its key it cannot have started.
+        let why = if blocked {
+            Why::KeyBlocked
+        } else {
+            Why::HandedBack
+        };
+        self.row_of(id, seq, why);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::state::{DedupRow, World};
-use crate::event::EventId;
+use crate::event::{EventId, ProcessId};
 use crate::store::Error;
 use crate::store::deliveries::{DEDUP_MEMORY_FACTOR, Reserved};
 use crate::store::subscriptions::SubscriptionId;
@@ -11,33 +11,33 @@ use crate::store::subscriptions::SubscriptionId;
 impl World {
     pub(super) fn reserve(
         &mut self,
+        me: ProcessId,
         id: SubscriptionId,
         keys: Vec<(String, EventId)>,
         ttl: Duration,
     ) -> Result<Vec<Reserved>, Error> {
-        self.standing(id, "reserve keys of")?;
-        let reserved = keys
-            .into_iter()
-            .map(|(key, event)| self.reserve_one(id, key, event, ttl));
-        Ok(reserved.collect())
+        self.durable(id, "reserve keys for")?;
+        let mut reserved = Vec::with_capacity(keys.len());
+        for (key, event) in keys {
+            let row = DedupRow {
+                event,
+                owner: me,
+                window_ends_at: None,
+                ttl,
+                earlier: None,
+            };
+            reserved.push(self.reserve_one(id, key, row));
+        }
+        Ok(reserved)
     }
 
-    fn reserve_one(
-        &mut self,
-        id: SubscriptionId,
-        key: String,
-        event: EventId,
-        ttl: Duration,
-    ) -> Reserved {
-        let mut row = DedupRow {
-            event,
-            window_ends_at: None,
-            ttl,
-            earlier: None,
-        };
+    fn reserve_one(&mut self, id: SubscriptionId, key: String, mut row: DedupRow) -> Reserved {
         let mut answer = Reserved::Yes;
-        if let Some(known) = self.dedup.get(&(id, key.clone())) {
-            if known.event == event {
+        if let Some(known) = self.dedup.get_mut(&(id, key.clone())) {
+            if known.event == row.event {
+                if known.window_ends_at.is_none() {
+                    known.owner = row.owner;
+                }
                 return Reserved::Yes;
             }
             let Some(window_ends_at) = known.window_ends_at else {
@@ -100,6 +100,18 @@ impl World {
             .map(|((_, key), row)| (key.clone(), row.event))
             .collect();
         for (key, event) in reserved {
+            self.end_key(id, &key, event, false);
+        }
+    }
+
+    /// Releases what a process that died or left had reserved.
+    pub(super) fn release_keys_of(&mut self, process: ProcessId) {
+        let reserved = self
+            .dedup
+            .iter()
+            .filter(|(_, row)| row.owner == process && row.window_ends_at.is_none());
+        let reserved: Vec<_> = reserved.map(|(at, row)| (at.clone(), row.event)).collect();
+        for ((id, key), event) in reserved {
             self.end_key(id, &key, event, false);
         }
     }

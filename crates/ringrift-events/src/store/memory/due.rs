@@ -21,7 +21,8 @@ impl World {
         me: ProcessId,
         subscriptions: &[SubscriptionId],
         max: usize,
-    ) -> Vec<Redelivery> {
+    ) -> Result<Vec<Redelivery>, Error> {
+        self.check_known(subscriptions)?;
         let mut given = Vec::new();
         let now = self.now;
         for (due, id, host) in self.eligible(me, subscriptions) {
@@ -51,13 +52,23 @@ impl World {
                 });
             }
         }
-        given
+        Ok(given)
     }
 
-    pub(super) fn next_due(&self, me: ProcessId, subscriptions: &[SubscriptionId]) -> Option<Time> {
-        self.eligible(me, subscriptions)
-            .first()
-            .map(|(due, _, _)| *due)
+    pub(super) fn next_due(
+        &self,
+        me: ProcessId,
+        subscriptions: &[SubscriptionId],
+    ) -> Result<Option<Time>, Error> {
+        self.check_known(subscriptions)?;
+        let eligible = self.eligible(me, subscriptions);
+        Ok(eligible.first().map(|(due, _, _)| *due))
+    }
+
+    fn check_known(&self, subscriptions: &[SubscriptionId]) -> Result<(), Error> {
+        subscriptions
+            .iter()
+            .try_for_each(|id| self.subscription(*id).map(|_| ()))
     }
 
     /// What this process may take of these subscriptions, oldest due first, each with the
@@ -71,7 +82,8 @@ impl World {
         let mut found: Vec<(Time, LetterId, SubscriptionId)> = self
             .rows
             .values()
-            .filter(|row| row.state == LetterState::Retrying)
+            .filter(|row| row.state == LetterState::Retrying && !row.held)
+            .filter(|row| !self.is_withdrawn(row))
             .filter_map(|row| Some((row.due?, row.id, self.host_for(me, row, &asked)?)))
             .collect();
         found.retain(|(_, id, _)| !self.is_key_blocked(&self.rows[id]));
@@ -108,18 +120,31 @@ impl World {
         fence: i64,
         settlement: &Settlement,
     ) -> Result<bool, Error> {
-        let row = self.row(id)?;
+        let Some(row) = self.rows.get(&id).filter(|row| row.is_unfinished()) else {
+            return Ok(false);
+        };
         if row.fence != fence {
             let text = format!("redelivery {} was taken over", id.0);
             return Err(Error::new(ErrorCode::LeaseLost, text));
         }
-        if row.state != LetterState::Running || row.owner != Some(me) || row.held {
+        if row.state != LetterState::Running || row.owner != Some(me) {
             return Ok(false);
         }
         let (subscription, event) = (row.subscription, row.event.id);
+        let withdrawn = self.is_withdrawn(row);
         if let Some(key) = &settlement.dedup_key {
-            let done = settlement.outcome == Outcome::Done;
+            let done = settlement.outcome == Outcome::Done && !withdrawn;
             self.end_key(subscription, key, event, done);
+        }
+        if withdrawn {
+            // It goes with its event, and comes back with it.
+            let now = self.now;
+            if let Some(row) = self.rows.get_mut(&id) {
+                row.state = LetterState::Retrying;
+                row.owner = None;
+                row.due = Some(now);
+            }
+            return Ok(true);
         }
         if let Outcome::Failed(failure) = &settlement.outcome {
             self.fail_row(id, me, failure, settlement.retry_at, settlement.held);
@@ -175,17 +200,6 @@ impl World {
         (retry_at, held): (Option<Time>, bool),
     ) -> Result<LetterId, Error> {
         let subscription = self.subscription(id)?;
-        if subscription.kind == Kind::Durable {
-            let text = format!("cannot park for {:?}: it is durable", subscription.name);
-            return Err(Error::new(ErrorCode::WrongState, text));
-        }
-        let standing = self
-            .rows
-            .values()
-            .find(|row| row.subscription == id && row.event.id == event.id && row.is_unfinished());
-        if let Some(row) = standing {
-            return Ok(row.id);
-        }
         let row = new_row(subscription, event, Why::Retry, 1, self.now);
         let letter = self.add_row(row);
         self.fail_row(letter, me, failure, retry_at, held);
@@ -208,26 +222,28 @@ impl World {
         let Some(id) = held.map(|row| row.id) else {
             return false;
         };
-        if let Outcome::Failed(failure) = outcome {
-            let evidence = json!({ "letter": id, "error": failure.message });
-            if let Some(event) = self.free_held(id) {
-                self.verdict(Code::HnAbandoned, subscription, &event, Some(me), evidence);
+        let evidence = match outcome {
+            Outcome::Done => {
+                self.recover(id, me, outcome, true);
+                return true;
             }
-        } else {
-            self.recover(id, me, outcome, true);
+            Outcome::Failed(failure) => json!({ "letter": id, "error": failure.message }),
+            Outcome::Skipped { reason } => json!({ "letter": id, "skipped": reason }),
+            Outcome::Duplicate { key, .. } => json!({ "letter": id, "duplicate": key }),
+        };
+        if let Some(event) = self.free_held(id) {
+            self.verdict(Code::HnAbandoned, subscription, &event, Some(me), evidence);
         }
         true
     }
 
     /// Lets a held row go: it is due at the time it was given, or stays dead.
     pub(super) fn free_held(&mut self, id: LetterId) -> Option<Arc<Event>> {
+        let now = self.now;
         let row = self.rows.get_mut(&id)?;
         row.held = false;
         row.owner = None;
-        row.fence += 1;
-        if row.state == LetterState::Running {
-            row.state = LetterState::Retrying;
-        }
+        row.due = row.due.map(|due| due.max(now));
         Some(Arc::clone(&row.event))
     }
 

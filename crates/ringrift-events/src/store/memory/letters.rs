@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::redeliveries::new_row;
 use super::state::{Row, World};
 use crate::event::Event;
-use crate::store::deliveries::LetterId;
+use crate::store::deliveries::{LetterId, Why};
 use crate::store::letters::{Acted, Letter, LetterAct, LetterFilter, LetterState};
 use crate::store::registry::Fact;
 use crate::store::{Error, ErrorCode};
@@ -45,7 +46,6 @@ impl World {
 
     fn act_on(&mut self, act: LetterAct, id: LetterId, seen: u32) -> bool {
         let now = self.now;
-        let current = self.rows.get(&id).is_some_and(|row| self.is_current(row));
         let Some(row) = self.rows.get_mut(&id) else {
             return false;
         };
@@ -70,25 +70,17 @@ impl World {
                 }
                 row.state = LetterState::Purged;
             }
-            (LetterAct::Restore, LetterState::Discarded | LetterState::Purged) if current => {
+            (LetterAct::Restore, LetterState::Discarded | LetterState::Purged) => {
                 let Some(before) = row.before.take() else {
                     return false;
                 };
                 row.state = before;
+                row.due = row.due.map(|due| due.max(now));
             }
             (LetterAct::Retry | LetterAct::Discard | LetterAct::Restore, _) => return false,
         }
         row.changed_at = now;
         true
-    }
-
-    /// Whether a row's subscription still stands in the row's generation.
-    fn is_current(&self, row: &Row) -> bool {
-        let subscription = self.subscriptions.get(&row.subscription);
-        subscription.is_some_and(|subscription| {
-            row.generation == subscription.generation && subscription.ended_at.is_none()
-                || row.kind == crate::store::subscriptions::Kind::Live
-        })
     }
 
     fn note_letter_act(&mut self, act: LetterAct, id: LetterId, by: &str) {
@@ -140,23 +132,19 @@ impl World {
             return Err(Error::new(ErrorCode::WrongState, text));
         }
         let (original, edited_id) = (row.event.id, edited.id);
-        let mut twin = row.clone();
-        twin.event = Arc::new(Event {
+        // It is in no log, whatever place its original had.
+        let edited = Arc::new(Event {
             seq: None,
             ..edited
         });
-        twin.state = LetterState::Retrying;
-        twin.due = Some(self.now);
-        twin.attempts = 0;
-        twin.attempts_total = 0;
-        twin.fence = 0;
+        let subscription = self.subscription(row.subscription)?;
+        let mut twin = new_row(subscription, edited, Why::Replay, 0, self.now);
         twin.linked = Some(original);
-        twin.before = None;
-        twin.changed_at = self.now;
         let now = self.now;
         if let Some(row) = self.rows.get_mut(&id) {
             row.before = Some(row.state);
             row.state = LetterState::Discarded;
+            row.fence += 1;
             row.linked = Some(edited_id);
             row.changed_at = now;
         }

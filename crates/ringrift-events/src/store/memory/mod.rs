@@ -33,4 +33,7 @@ mod takeover;
 mod tallies;
 mod upkeep;
 
+#[cfg(test)]
+mod tests;
+
 pub use hub::{LEASE, MEMORY_EVENTS_MAX, MemoryHub, MemoryStore};

@@ -9,7 +9,7 @@ use crate::clock::Time;
 use crate::event::{Event, ProcessId, Seq};
 use crate::store::deliveries::{LetterId, Why};
 use crate::store::letters::LetterState;
-use crate::store::subscriptions::SubscriptionId;
+use crate::store::subscriptions::{Kind, SubscriptionId};
 use crate::verdict::{Code, Failure};
 
 impl Row {
@@ -27,6 +27,15 @@ impl Row {
     /// It will run again without anybody's help.
     pub(super) fn is_going(&self) -> bool {
         matches!(self.state, LetterState::Retrying | LetterState::Running)
+    }
+
+    /// A dead letter of this subscription; live ones share theirs by the handler's name.
+    pub(super) fn is_of(&self, subscription: &Subscription) -> bool {
+        let same = match self.kind {
+            Kind::Durable => self.subscription == subscription.id,
+            Kind::Live => subscription.kind == Kind::Live && self.handler == subscription.name,
+        };
+        same && self.is_letter()
     }
 
     pub(super) fn is_letter(&self) -> bool {
@@ -83,12 +92,12 @@ impl World {
         });
         row.held = held;
         row.owner = held.then_some(me);
+        let retry_at = retry_at.map(|at| at.max(now));
         row.due = retry_at;
         row.changed_at = now;
-        row.state = match (retry_at, held) {
-            (None, _) => LetterState::Dead,
-            (Some(_), true) => LetterState::Running,
-            (Some(_), false) => LetterState::Retrying,
+        row.state = match retry_at {
+            None => LetterState::Dead,
+            Some(_) => LetterState::Retrying,
         };
         let (subscription, event) = (row.subscription, Arc::clone(&row.event));
         let evidence = json!({
@@ -136,10 +145,18 @@ impl World {
         }
     }
 
+    /// Whether a delivery that has not failed went with its deleted event.
+    pub(super) fn is_withdrawn(&self, row: &Row) -> bool {
+        !row.is_letter() && row.event.seq.is_some_and(|seq| self.hidden(seq))
+    }
+
     /// Whether an earlier event of the row's key is still on its way: it then waits its turn.
     pub(super) fn is_key_blocked(&self, row: &Row) -> bool {
         let subscription = self.subscriptions.get(&row.subscription);
-        if !subscription.is_some_and(Subscription::ordered) || row.event.key.is_none() {
+        if !subscription.is_some_and(Subscription::ordered)
+            || row.event.key.is_none()
+            || row.why == Why::Replay
+        {
             return false;
         }
         self.rows.values().any(|other| {
@@ -148,6 +165,8 @@ impl World {
                 && other.generation == row.generation
                 && other.event.key == row.event.key
                 && other.is_going()
+                && other.why != Why::Replay
+                && !self.is_withdrawn(other)
                 && (other.state == LetterState::Running || other.event.seq < row.event.seq)
         })
     }

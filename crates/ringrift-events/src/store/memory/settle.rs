@@ -1,11 +1,9 @@
 //! Saying what came of a claim.
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 
 use super::claims::not_part;
-use super::state::{Delivery, World};
+use super::state::{ClaimRow, Delivery, World};
 use crate::event::{ProcessId, Seq};
 use crate::store::deliveries::{ClaimToken, Settle, Settlement, Why};
 use crate::store::subscriptions::SubscriptionId;
@@ -18,34 +16,31 @@ impl World {
             return Ok(false);
         }
         let number = settle.token.id;
-        let mut results = BTreeMap::new();
-        for result in settle.results {
-            if !self
-                .claims
-                .get(&number)
-                .is_some_and(|c| c.events.contains(&result.seq))
-            {
+        let claim = &self.claims[&number];
+        let (subscription, before) = (claim.subscription, claim.settled_to);
+        for result in &settle.results {
+            if !claim.events.contains(&result.seq) {
                 return Err(not_part(settle.token, result.seq));
             }
-            results.insert(result.seq, result);
         }
         let mut changed = false;
-        let subscription = self.claims[&number].subscription;
-        for seq in self.held_events(number) {
-            let result = results.remove(&seq);
-            let settled = seq <= settle.settled_to;
-            changed |= self.settle_one(me, number, seq, result, settled);
+        for result in settle.results.iter().filter(|result| result.seq > before) {
+            changed |= self.settle_one(me, subscription, number, result);
         }
-        // What is left was ended by somebody else meanwhile: its key must not stay reserved.
-        for result in results.into_values() {
-            if let (Some(key), Some(event)) = (&result.dedup_key, self.log.get(&result.seq)) {
-                let event = event.event.id;
-                self.end_key(subscription, key, event, result.outcome == Outcome::Done);
+        let settled_to = settle.settled_to.min(self.claims[&number].last());
+        if settled_to <= before {
+            return Ok(changed);
+        }
+        for seq in self.held_events(number) {
+            if seq <= settled_to {
+                self.set_delivery(subscription, seq, Delivery::Done);
             }
         }
-        self.raise_settled(number, settle.settled_to);
+        if let Some(claim) = self.claims.get_mut(&number) {
+            claim.settled_to = settled_to;
+        }
         self.close_if_settled(number);
-        Ok(changed)
+        Ok(true)
     }
 
     /// `Ok(true)` for an open claim of this process, `Ok(false)` for its settled one.
@@ -61,57 +56,44 @@ impl World {
         }
     }
 
-    fn raise_settled(&mut self, number: i64, settled_to: Seq) {
-        if let Some(claim) = self.claims.get_mut(&number) {
-            let last = claim.events.last().copied().unwrap_or_default();
-            claim.settled_to = claim.settled_to.max(settled_to.min(last));
-        }
-    }
-
     pub(super) fn close_if_settled(&mut self, number: i64) {
-        if self.held_events(number).is_empty() {
+        let settled = |claim: &ClaimRow| claim.settled_to >= claim.last();
+        if self.claims.get(&number).is_some_and(settled) {
             self.close(number);
         }
     }
 
-    /// Settles one event that the claim still holds; says whether anything changed.
+    /// Takes one result; says whether it changed anything.
     fn settle_one(
         &mut self,
         me: ProcessId,
+        id: SubscriptionId,
         number: i64,
-        seq: Seq,
-        result: Option<Settlement>,
-        settled: bool,
+        result: &Settlement,
     ) -> bool {
-        let id = self.claims[&number].subscription;
-        let Some(result) = result else {
-            if settled {
-                self.set_delivery(id, seq, Delivery::Done);
-            }
-            return settled;
-        };
+        let seq = result.seq;
         let Some(event) = self.log.get(&seq).map(|logged| logged.event.clone()) else {
             return false;
         };
+        let hidden = self.hidden(seq);
         if let Some(key) = &result.dedup_key {
-            self.end_key(id, key, event.id, result.outcome == Outcome::Done);
+            let done = result.outcome == Outcome::Done && !hidden;
+            self.end_key(id, key, event.id, done);
+        }
+        if hidden {
+            // It keeps ST_PURGED, whatever its run came to.
+            return true;
         }
         if let Outcome::Failed(failure) = &result.outcome {
+            if !self.held_events(number).contains(&seq) {
+                return false;
+            }
             let row = self.row_of(id, seq, Why::Retry);
             self.fail_row(row, me, failure, result.retry_at, result.held);
             return true;
         }
-        let first = self
-            .claims
-            .get_mut(&number)
-            .is_some_and(|c| c.reported.insert(seq));
-        if first {
-            self.verdict_of(id, seq, me, &result.outcome);
-        }
-        if settled {
-            self.set_delivery(id, seq, Delivery::Done);
-        }
-        settled || first
+        self.verdict_of(id, seq, me, &result.outcome);
+        true
     }
 
     /// Records what was neither plain success nor failure.

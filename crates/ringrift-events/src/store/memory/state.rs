@@ -91,11 +91,15 @@ pub(super) struct ClaimRow {
     pub(super) fence: i64,
     /// Its events, in log order.
     pub(super) events: Vec<Seq>,
-    /// Places beyond the settled ones that were reported as skipped or duplicates: recorded once.
-    pub(super) reported: BTreeSet<Seq>,
     pub(super) settled_to: Seq,
-    pub(super) taken_over: bool,
     pub(super) open: bool,
+}
+
+impl ClaimRow {
+    /// The last place of its range.
+    pub(super) fn last(&self) -> Seq {
+        self.events.last().copied().unwrap_or_default()
+    }
 }
 
 /// One redelivery; a dead letter if it has failed.
@@ -116,7 +120,7 @@ pub(super) struct Row {
     pub(super) attempts_total: u32,
     pub(super) deaths: u32,
     pub(super) deaths_alone: u32,
-    /// Its timed-out run goes on in the owner; when that ends, it is due at `due`.
+    /// Its timed-out run goes on in the owner; it is not due before that ends.
     pub(super) held: bool,
     pub(super) failed: Option<Failed>,
     pub(super) linked: Option<EventId>,
@@ -136,6 +140,8 @@ pub(super) struct Failed {
 /// A dedup key of a durable subscription.
 pub(super) struct DedupRow {
     pub(super) event: EventId,
+    /// Who reserved it.
+    pub(super) owner: ProcessId,
     /// When the window of a confirmed key ends; `None` while it is only reserved.
     pub(super) window_ends_at: Option<Time>,
     pub(super) ttl: Duration,

@@ -52,7 +52,7 @@ impl World {
         let valid_from = match (definition.kind, definition.start) {
             (Kind::Live, _) | (Kind::Durable, Start::Now) => self.head.next(),
             (Kind::Durable, Start::Beginning) => self.oldest_kept(),
-            (Kind::Durable, Start::After(seq)) => seq.next(),
+            (Kind::Durable, Start::After(seq)) => seq.clamp(Seq::START, self.head).next(),
         };
         let before = Seq(valid_from.0 - 1);
         let is_live = definition.kind == Kind::Live;
@@ -128,21 +128,12 @@ impl World {
             self.unhost(me, id);
             return Ok(());
         }
-        if subscription.process != Some(me) {
-            return Err(Error::new(
-                ErrorCode::WrongState,
-                format!(
-                    "live subscription {:?} belongs to another process",
-                    subscription.name
-                ),
-            ));
-        }
         self.end_live(id, at);
         self.unhost(me, id);
         Ok(())
     }
 
-    /// Ends a live subscription after `at` (default: the log's end); an ended one stays as it is.
+    /// Ends a live subscription before `at` (default: the log's end); an ended one stays as it is.
     pub(super) fn end_live(&mut self, id: SubscriptionId, at: Option<Seq>) {
         let (now, head) = (self.now, self.head);
         if let Some(subscription) = self.subscriptions.get_mut(&id)
@@ -150,7 +141,7 @@ impl World {
         {
             subscription.ended_at = Some(now);
             if let Some((version, _)) = subscription.versions.last_mut() {
-                let end = at.unwrap_or(head).next();
+                let end = at.unwrap_or(head.next());
                 version.valid_to = Some(end.max(version.valid_from));
             }
         }
@@ -182,14 +173,21 @@ impl World {
             .ok_or_else(|| no_subscription(id))
     }
 
+    /// A durable subscription, removed or not.
+    pub(super) fn durable(&self, id: SubscriptionId, verb: &str) -> Result<&Subscription, Error> {
+        let subscription = self.subscription(id)?;
+        if subscription.kind == Kind::Durable {
+            return Ok(subscription);
+        }
+        let name = &subscription.name;
+        let text = format!("cannot {verb} {name:?}: it is a live subscription");
+        Err(Error::new(ErrorCode::WrongState, text).with_next("ringrift subs ls"))
+    }
+
     /// A durable subscription that has not been removed.
     pub(super) fn standing(&self, id: SubscriptionId, verb: &str) -> Result<&Subscription, Error> {
-        let subscription = self.subscription(id)?;
+        let subscription = self.durable(id, verb)?;
         let name = &subscription.name;
-        if subscription.kind == Kind::Live {
-            let text = format!("cannot {verb} {name:?}: it is a live subscription");
-            return Err(Error::new(ErrorCode::WrongState, text));
-        }
         if subscription.ended_at.is_some() {
             let text = format!("cannot {verb} {name:?}: it was removed");
             return Err(Error::new(ErrorCode::WrongState, text));
@@ -208,18 +206,7 @@ impl World {
     }
 
     fn state_of(&self, subscription: &Subscription) -> SubscriptionState {
-        let rows = || {
-            self.rows.values().filter(|row| {
-                row.subscription == subscription.id && row.generation == subscription.generation
-            })
-        };
-        let count = |state: LetterState| {
-            let letters = rows().filter(|row| row.failed.is_some() && row.state == state);
-            letters.count() as u64
-        };
-        let running = rows()
-            .filter(|row| row.state == LetterState::Running)
-            .count();
+        let letters = || self.rows.values().filter(|row| row.is_of(subscription));
         let (cursor, settled) = self.marks(subscription);
         SubscriptionState {
             id: subscription.id,
@@ -233,9 +220,11 @@ impl World {
             paused: subscription.paused.clone(),
             cursor,
             settled,
-            claimed: (self.claimed_events(subscription) + running) as u64,
-            retrying: count(LetterState::Retrying),
-            dead: count(LetterState::Dead),
+            claimed: self.claimed_events(subscription),
+            retrying: letters().filter(|row| row.is_going()).count() as u64,
+            dead: letters()
+                .filter(|row| row.state == LetterState::Dead)
+                .count() as u64,
             ended_at: subscription.ended_at,
             hosts: self.hosts_of(subscription.id),
         }
@@ -259,16 +248,11 @@ impl World {
         lowest.map_or(subscription.cursor, |seq| seq.min(subscription.cursor))
     }
 
-    fn claimed_events(&self, subscription: &Subscription) -> usize {
-        let owned = |id: &i64| {
-            self.claims
-                .get(id)
-                .is_some_and(|claim| claim.owner.is_some())
-        };
+    fn claimed_events(&self, subscription: &Subscription) -> u64 {
         let states = subscription.deliveries.values();
         states
-            .filter(|s| matches!(s, Delivery::Claimed(id) if owned(id)))
-            .count()
+            .filter(|state| matches!(state, Delivery::Claimed(_)))
+            .count() as u64
     }
 
     pub(super) fn pause(

@@ -50,6 +50,7 @@ impl World {
         };
         self.return_claims(me, &ran, Why::HandedBack, &mut Swept::default());
         self.return_rows(me, &ran, Why::HandedBack);
+        self.release_keys_of(me);
         self.end(me, Life::Left);
         self.bury(me);
     }
@@ -68,6 +69,7 @@ impl World {
                 .iter()
                 .any(|r| r.subscription == subscription && r.event == event)
         };
+        self.release_keys_of(process);
         let before = (swept.claims_returned, swept.interrupted);
         let mut interrupted = self.return_claims(process, &ran, Why::LeaseLost, swept);
         interrupted.extend(self.return_rows(process, &ran, Why::LeaseLost));
@@ -109,13 +111,8 @@ impl World {
                     interrupted.push(self.row_of(subscription, seq, why));
                 }
             }
-            if let Some(claim) = self.claims.get_mut(&number) {
-                claim.owner = None;
-                claim.fence += 1;
-                claim.taken_over = why == Why::LeaseLost;
-                swept.claims_returned += 1;
-            }
-            self.close_if_settled(number);
+            self.release_claim(number);
+            swept.claims_returned += 1;
         }
         interrupted
     }
@@ -138,9 +135,7 @@ impl World {
             if row.held {
                 // Its failure was counted when it timed out.
                 row.held = false;
-                if row.state == LetterState::Running {
-                    row.state = LetterState::Retrying;
-                }
+                row.due = row.due.map(|due| due.max(now));
                 continue;
             }
             row.state = LetterState::Retrying;
@@ -199,7 +194,10 @@ impl World {
             .filter(|s| s.kind == Kind::Live && s.process == Some(process))
             .map(|s| s.id)
             .collect();
-        let polled = self.members.get(&process).map(|member| member.polled_to);
+        let polled = self
+            .members
+            .get(&process)
+            .map(|member| member.polled_to.next());
         for id in live {
             self.end_live(id, polled);
         }

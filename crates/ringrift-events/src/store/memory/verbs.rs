@@ -114,7 +114,7 @@ impl Deliveries for MemoryStore {
         keys: Vec<(String, EventId)>,
         ttl: Duration,
     ) -> Pending<Vec<Reserved>> {
-        self.verb(|world, _| world.reserve(subscription, keys, ttl))
+        self.verb(|world, me| world.reserve(me, subscription, keys, ttl))
     }
 
     fn claim_due(
@@ -122,11 +122,11 @@ impl Deliveries for MemoryStore {
         subscriptions: Vec<SubscriptionId>,
         max: usize,
     ) -> Pending<Vec<Redelivery>> {
-        self.verb(|world, me| Ok(world.claim_due(me, &subscriptions, max)))
+        self.verb(|world, me| world.claim_due(me, &subscriptions, max))
     }
 
     fn next_due(&self, subscriptions: Vec<SubscriptionId>) -> Pending<Option<Time>> {
-        self.verb(|world, me| Ok(world.next_due(me, &subscriptions)))
+        self.verb(|world, me| world.next_due(me, &subscriptions))
     }
 
     fn settle_due(&self, id: LetterId, fence: i64, settlement: Settlement) -> Pending<bool> {
