@@ -201,9 +201,18 @@ impl World {
         max: usize,
     ) -> Option<Claim> {
         let subscription = self.subscriptions.get(&id)?;
-        let (taken, blocked, cursor, in_version) = self.scan(subscription, version, max);
+        let Scanned {
+            taken,
+            blocked,
+            deleted,
+            cursor,
+            version: in_version,
+        } = self.scan(subscription, version, max);
         for seq in blocked {
             self.row_of(id, seq, Why::KeyBlocked);
+        }
+        for seq in deleted {
+            self.set_delivery(id, seq, Delivery::Purged(None));
         }
         self.subscriptions.get_mut(&id)?.cursor = cursor;
         if taken.is_empty() {
@@ -221,45 +230,43 @@ impl World {
         self.claim_answer(number)
     }
 
-    /// The events to take, those whose key is blocked, the cursor afterwards and the version that
-    /// the events taken belong to. No claim crosses a version's border.
-    fn scan(
-        &self,
-        subscription: &Subscription,
-        hosted: i64,
-        max: usize,
-    ) -> (Vec<Seq>, Vec<Seq>, Seq, i64) {
+    /// Looks at the log after the cursor. No claim crosses a version's border.
+    fn scan(&self, subscription: &Subscription, hosted: i64, max: usize) -> Scanned {
         let keys = self.blocked_keys(subscription);
-        let (mut taken, mut blocked) = (Vec::new(), Vec::new());
-        let mut cursor = subscription.cursor;
-        let mut in_version = hosted;
-        for (seq, logged) in self.log.range(cursor.next()..) {
+        let mut found = Scanned {
+            taken: Vec::new(),
+            blocked: Vec::new(),
+            deleted: Vec::new(),
+            cursor: subscription.cursor,
+            version: hosted,
+        };
+        for (seq, logged) in self.log.range(found.cursor.next()..) {
             let (version, matcher) = subscription.version_at(*seq);
-            if version.number > hosted || (!taken.is_empty() && version.number != in_version) {
+            let crosses = !found.taken.is_empty() && version.number != found.version;
+            if version.number > hosted || crosses {
                 // Everything before the border has been passed.
-                return (taken, blocked, Seq(seq.0 - 1).max(cursor), in_version);
+                found.cursor = found.cursor.max(Seq(seq.0 - 1));
+                return found;
             }
-            let free = logged.deleted_at.is_none() && !subscription.deliveries.contains_key(seq);
-            if free && matcher.takes(&logged.event) {
+            let known = subscription.deliveries.contains_key(seq);
+            if !known && matcher.takes(&logged.event) {
                 let key = logged.event.key.as_ref();
-                if subscription.ordered() && key.is_some_and(|key| keys.contains(key)) {
-                    blocked.push(*seq);
+                if logged.deleted_at.is_some() {
+                    found.deleted.push(*seq);
+                } else if subscription.ordered() && key.is_some_and(|key| keys.contains(key)) {
+                    found.blocked.push(*seq);
                 } else {
-                    in_version = version.number;
-                    taken.push(*seq);
+                    found.version = version.number;
+                    found.taken.push(*seq);
                 }
             }
-            cursor = *seq;
-            if taken.len() == max {
-                return (taken, blocked, cursor, in_version);
+            found.cursor = *seq;
+            if found.taken.len() == max {
+                return found;
             }
         }
-        (
-            taken,
-            blocked,
-            self.head_for(subscription, hosted).max(cursor),
-            in_version,
-        )
+        found.cursor = found.cursor.max(self.head_for(subscription, hosted));
+        found
     }
 
     /// The last place a process with this version may pass.
@@ -343,6 +350,20 @@ impl World {
         self.row_of(id, seq, why);
         Ok(())
     }
+}
+
+/// What a look at the log after the cursor found.
+struct Scanned {
+    /// Events to take, all of one version.
+    taken: Vec<Seq>,
+    /// Events whose key waits for a redelivery.
+    blocked: Vec<Seq>,
+    /// Events that are passed because they are deleted: due if they are restored.
+    deleted: Vec<Seq>,
+    /// Where the subscription stands afterwards.
+    cursor: Seq,
+    /// The version that the events taken belong to.
+    version: i64,
 }
 
 /// The error for a result about an event that the claim does not hold.

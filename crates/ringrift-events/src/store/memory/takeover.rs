@@ -49,6 +49,7 @@ impl World {
                 .any(|r| r.subscription == subscription && r.event == event)
         };
         self.return_claims(me, &ran, Why::HandedBack, &mut Swept::default());
+        self.free_held_of(me);
         self.return_rows(me, &ran, Why::HandedBack);
         self.release_keys_of(me);
         self.end(me, Life::Left);
@@ -70,17 +71,19 @@ impl World {
                 .any(|r| r.subscription == subscription && r.event == event)
         };
         self.release_keys_of(process);
-        let before = (swept.claims_returned, swept.interrupted);
         let mut interrupted = self.return_claims(process, &ran, Why::LeaseLost, swept);
+        if life != Life::Alive {
+            self.free_held_of(process);
+        }
         interrupted.extend(self.return_rows(process, &ran, Why::LeaseLost));
         swept.interrupted += interrupted.len() as u64;
         for id in interrupted {
-            self.count_death(id, process, alone, rules, swept);
+            // Only deaths count against an event, and only while it ran alone make it poison.
+            let death = (life != Life::Alive).then_some(alone);
+            self.count_end(id, process, death, rules, swept);
         }
         if life != Life::Alive {
             self.bury(process);
-        }
-        if life != Life::Alive || before != (swept.claims_returned, swept.interrupted) {
             swept.dead.push(process);
         }
     }
@@ -117,6 +120,18 @@ impl World {
         interrupted
     }
 
+    /// No thread of the process runs any more: what it held is due as it had been told.
+    fn free_held_of(&mut self, process: ProcessId) {
+        let held = self
+            .rows
+            .values()
+            .filter(|row| row.held && row.owner == Some(process));
+        let held: Vec<LetterId> = held.map(|row| row.id).collect();
+        for id in held {
+            self.free_held(id);
+        }
+    }
+
     /// Makes a process's redeliveries due again; answers those it ran.
     fn return_rows(
         &mut self,
@@ -127,41 +142,42 @@ impl World {
         let now = self.now;
         let mut interrupted = Vec::new();
         for row in self.rows.values_mut() {
-            if row.owner != Some(process) {
+            if row.owner != Some(process) || row.held {
                 continue;
             }
             row.owner = None;
             row.fence += 1;
-            if row.held {
-                // Its failure was counted when it timed out.
-                row.held = false;
-                row.due = row.due.map(|due| due.max(now));
-                continue;
-            }
             row.state = LetterState::Retrying;
             row.due = Some(now);
             if ran(row.subscription, row.event.id) {
-                row.why = why;
                 interrupted.push(row.id);
+                if matches!(row.why, Why::HandedBack | Why::Restored | Why::KeyBlocked) {
+                    row.why = why;
+                }
+            } else {
+                // Taken and not started.
+                row.attempts = row.attempts.saturating_sub(1);
+                row.attempts_total = row.attempts_total.saturating_sub(1);
             }
         }
         interrupted
     }
 
-    /// Counts one death; too many while alone make the event poison.
-    fn count_death(
+    /// Records one interrupted run, and its death if it was one; too many while alone make the event
+    /// poison.
+    fn count_end(
         &mut self,
         id: LetterId,
         process: ProcessId,
-        alone: bool,
+        death: Option<bool>,
         rules: &SweepRules,
         swept: &mut Swept,
     ) {
         let Some(row) = self.rows.get_mut(&id) else {
             return;
         };
-        row.deaths += 1;
-        row.deaths_alone += u32::from(alone);
+        row.deaths += u32::from(death.is_some());
+        row.deaths_alone += u32::from(death == Some(true));
         let (deaths, deaths_alone) = (row.deaths, row.deaths_alone);
         let (subscription, event) = (row.subscription, row.event.clone());
         let evidence = json!({ "letter": id, "deaths": deaths, "alone": deaths_alone });
@@ -172,10 +188,10 @@ impl World {
             Some(process),
             evidence,
         );
-        if deaths_alone >= rules.poison_deaths {
+        if death == Some(true) && deaths_alone >= rules.poison_deaths.max(1) {
             let failure = Failure {
                 kind: FailureKind::Poison,
-                message: format!("process died {deaths} times handling this"),
+                message: format!("its process died {deaths_alone} times handling this"),
                 took: Duration::ZERO,
                 step: None,
                 wish: RetryWish::Never,

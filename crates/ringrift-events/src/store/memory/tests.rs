@@ -7,7 +7,7 @@ use crate::clock::{ManualClock, SharedClock, Time};
 use crate::event::ProcessId;
 use crate::store::Store;
 use crate::store::conformance::{Harness, promises, run};
-use crate::store::registry::ProcessInfo;
+use crate::store::registry::ProcessIdentity;
 
 struct InMemory {
     hub: MemoryHub,
@@ -31,7 +31,7 @@ impl Harness for InMemory {
     }
 
     fn open(&self) -> Arc<dyn Store> {
-        let store: Arc<MemoryStore> = self.hub.open(ProcessInfo {
+        let store: Arc<MemoryStore> = self.hub.open(ProcessIdentity {
             id: ProcessId::new(&*self.clock),
             host: "here".to_owned(),
             pid: 1,
