@@ -106,7 +106,8 @@ impl EventBus {
 
     /// Offers an event to every subscription that names its type. Never waits.
     ///
-    /// For this process's own events, in commit order; others' go through [`EventBus::receive`].
+    /// Own events are delivered at their commit, in commit order, those of other processes by the
+    /// poller, in log order; it says [`EventBus::passed`] of every own one among them.
     pub fn deliver(&self, event: &Arc<Event>) -> Vec<Delivered> {
         let mut delivered = Vec::new();
         self.deliver_into(event, &mut delivered);
@@ -116,22 +117,18 @@ impl EventBus {
     /// The same, appending to a list that the caller keeps.
     pub fn deliver_into(&self, event: &Arc<Event>, delivered: &mut Vec<Delivered>) {
         self.offer(event, delivered);
-        if let Some(seq) = event.seq {
+        if let Some(seq) = event.seq
+            && event.origin == self.process
+        {
             self.reach.own_offered(seq);
         }
     }
 
-    /// Takes an event that the poller read from the log: another process's is offered like
-    /// [`EventBus::deliver`], an own one came at its commit and is only noted. The poller hands
-    /// over every event it reads, in log order, and calls [`EventBus::reached`] after each batch.
-    pub fn receive(&self, event: &Arc<Event>) -> Vec<Delivered> {
-        let mut delivered = Vec::new();
-        if event.origin != self.process {
-            self.offer(event, &mut delivered);
-        } else if let Some(seq) = event.seq {
+    /// Notes an own event that the poller passes in the log: it came, or comes, at its commit.
+    pub fn passed(&self, event: &Event) {
+        if let Some(seq) = event.seq {
             self.reach.own_seen(seq);
         }
-        delivered
     }
 
     fn offer(&self, event: &Arc<Event>, delivered: &mut Vec<Delivered>) {
@@ -157,8 +154,6 @@ impl EventBus {
 
     /// Every type that somebody names, or all: what the poller reads. `None`: nobody is here.
     ///
-    /// If this changed between asking and the end of the read, the batch is to be read again from
-    /// the same place: a subscription that joined meanwhile may own an event the read left out.
     #[must_use]
     pub fn types(&self) -> Option<TypeSet> {
         let index = self.snapshot();
@@ -173,6 +168,12 @@ impl EventBus {
     /// the log from there.
     pub fn reached(&self, seq: Seq) {
         self.reach.others_offered(seq);
+    }
+
+    /// Says that the poller reads again from this place: a subscription began there. Mailboxes
+    /// pass over what they have.
+    pub fn rewound(&self, to: Seq) {
+        self.reach.rewound(to);
     }
 
     /// How many live subscriptions there are.

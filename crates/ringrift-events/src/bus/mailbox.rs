@@ -64,6 +64,8 @@ struct State {
     joining: bool,
     closed: bool,
     events: VecDeque<Arc<Event>>,
+    /// How many of `events` are in the log.
+    bridged: usize,
     accepted: Marks,
     /// The place after which the log must be read, and the last place offered since.
     lag: Option<(Seq, Seq)>,
@@ -79,6 +81,7 @@ impl Mailbox {
                 joining: true,
                 closed: false,
                 events: VecDeque::new(),
+                bridged: 0,
                 accepted: Marks::START,
                 lag: None,
             }),
@@ -130,6 +133,7 @@ impl Mailbox {
         }
         state.accepted.raise(flow, seq);
         state.events.push_back(Arc::clone(event));
+        state.bridged += 1;
         Offered::Taken
     }
 
@@ -141,11 +145,14 @@ impl Mailbox {
             return;
         }
         state.joining = false;
+        // Only bridged ones were buffered.
         state.events.retain(|event| event.seq >= Some(valid_from));
+        state.bridged = state.events.len();
         state.accepted.raise_both(before);
-        if let Some((after, last)) = state.lag {
-            // What overflowed while joining may lie wholly before the beginning.
-            state.lag = (last >= valid_from).then_some((after.max(before), last));
+        if let Some((_, last)) = state.lag {
+            // What overflowed while joining may lie wholly before the beginning; else the log is
+            // read from there, for nobody knew yet what was owed.
+            state.lag = (last >= valid_from).then_some((before, last));
         }
         drop(state);
         self.news.notify_one();
@@ -169,16 +176,20 @@ impl Mailbox {
         let count = state.events.len().min(max);
         if into.is_empty() && count == state.events.len() {
             std::mem::swap(into, &mut state.events);
+            state.bridged = 0;
         } else {
+            let before = into.len();
             into.extend(state.events.drain(..count));
+            let bridged = into.range(before..).filter(|event| event.seq.is_some());
+            state.bridged -= bridged.count();
         }
         count
     }
 
     /// Waits until there is something to take, the mailbox lags, or it is closed.
     ///
-    /// A lagging mailbox is always ready, so the owner asks [`Mailbox::lag`] after it has emptied
-    /// the buffer. One owner at a time may wait. Safe to drop.
+    /// A lagging mailbox is always ready, so the owner asks [`Mailbox::lag`] whenever it took
+    /// nothing. One owner at a time may wait. Safe to drop.
     pub async fn ready(&self) {
         loop {
             {
@@ -194,12 +205,12 @@ impl Mailbox {
 
     /// What is to be read from the log; `None` while it does not lag.
     ///
-    /// Buffered events come first: they were accepted before the lag began. The answer stays the
-    /// same for as long as the lag lasts.
+    /// Also `None` while bridged events are buffered: they were accepted before the lag began and
+    /// come first. The answer stays the same for as long as the lag lasts.
     #[must_use]
     pub fn lag(&self) -> Option<Lag> {
         let state = self.lock();
-        let (after, _) = state.lag.filter(|_| !state.joining)?;
+        let (after, _) = state.lag.filter(|_| !state.joining && state.bridged == 0)?;
         Some(Lag {
             after,
             accepted: state.accepted,
@@ -228,6 +239,7 @@ impl Mailbox {
             let mut state = self.lock();
             state.closed = true;
             state.lag = None;
+            state.bridged = 0;
             std::mem::take(&mut state.events)
         };
         self.news.notify_one();

@@ -20,6 +20,10 @@ impl Reach {
         self.others.fetch_max(to.0, Ordering::AcqRel);
     }
 
+    pub(super) fn rewound(&self, to: Seq) {
+        self.others.fetch_min(to.0, Ordering::AcqRel);
+    }
+
     pub(super) fn own_offered(&self, to: Seq) {
         self.own_offered.fetch_max(to.0, Ordering::AcqRel);
     }

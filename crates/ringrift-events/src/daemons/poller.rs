@@ -33,26 +33,34 @@ impl CrossProcessPoller {
     /// Reads everything new and hands it on; answers whether there was anything.
     fn catch_up(&self, context: &DaemonContext) -> Result<bool, Error> {
         let mut any = false;
-        let Some(wanted) = self.router.wanted() else {
-            // Nobody here wants anything: later subscriptions begin after the log's end.
-            self.router.note_polled(self.store.head().wait()?.seq);
-            return Ok(false);
-        };
         loop {
-            let after = self.router.polled_to();
-            let (events, read_to) = self.store.read(after, wanted.clone(), READ_MAX).wait()?;
+            // In this order: who subscribes after the place was asked makes it be asked again.
+            let place = self.router.poll_place();
+            let (Some(after), Some(wanted)) = (place.after, self.router.wanted()) else {
+                // Nobody here wants anything: later subscriptions begin after the log's end.
+                if self
+                    .router
+                    .note_polled(place, self.store.head().wait()?.seq)
+                {
+                    return Ok(any);
+                }
+                continue;
+            };
+            let (events, read_to) = self.store.read(after, wanted, READ_MAX).wait()?;
             for event in &events {
-                if event.origin != self.store.process() {
+                if event.origin == self.store.process() {
+                    self.router.passed(event);
+                } else {
                     self.router.receive(event);
                 }
             }
-            self.router.note_polled(read_to);
+            let noted = self.router.note_polled(place, read_to);
             if !events.is_empty() {
                 any = true;
                 self.router.tell_durables(Some(&events));
             }
             context.cycle();
-            if read_to <= after || context.is_stopping() {
+            if (noted && read_to <= after) || context.is_stopping() {
                 return Ok(any);
             }
         }
@@ -69,15 +77,6 @@ impl Daemon for CrossProcessPoller {
     }
 
     fn run(&mut self, context: &DaemonContext) -> Result<(), String> {
-        if self.router.polled_to().0 == 0 {
-            // The first live subscription cannot begin before now: nothing older is for anybody.
-            let head = self
-                .store
-                .head()
-                .wait()
-                .map_err(|error| error.to_string())?;
-            self.router.note_polled(head.seq);
-        }
         self.log
             .poller("started", &format!("at {}", self.router.polled_to()));
         self.router.set_polling(true);

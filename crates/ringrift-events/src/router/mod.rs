@@ -13,6 +13,7 @@ mod error;
 mod hosted;
 mod in_flight;
 mod live;
+mod polled;
 mod publish;
 mod publishing;
 mod receipt;
@@ -28,6 +29,7 @@ mod waits;
 
 pub use error::Error;
 pub use in_flight::{IN_FLIGHT_BYTES_MAX, IN_FLIGHT_COUNT_MAX};
+pub use polled::PollPlace;
 pub use publish::{PUBLISH_MANY_MAX, Publish};
 pub use publishing::{Publishing, PublishingMany};
 pub use receipt::{Receipt, Route};

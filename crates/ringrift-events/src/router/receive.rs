@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::polled::PollPlace;
 use super::receipt::Route;
 use super::{Router, Shared};
 use crate::event::{Event, Seq};
@@ -49,16 +50,28 @@ impl Router {
         }
     }
 
+    /// Notes an own event that the poller passes in the log: it came, or comes, at its commit.
+    pub fn passed(&self, event: &Event) {
+        self.shared.bus.passed(event);
+    }
+
     /// Up to where the poller of this process has read.
     #[must_use]
     pub fn polled_to(&self) -> Seq {
-        Seq(self.shared.polled_to.load(Ordering::SeqCst))
+        self.poll_place().after.unwrap_or_default()
     }
 
-    /// Notes how far the poller has read.
-    pub fn note_polled(&self, to: Seq) {
-        self.shared.polled_to.fetch_max(to.0, Ordering::SeqCst);
-        self.shared.bus.reached(to);
+    /// Where the poller reads on. To be asked before [`Router::wanted`].
+    #[must_use]
+    pub fn poll_place(&self) -> PollPlace {
+        self.shared.polled.place()
+    }
+
+    /// Notes how far the poller has read; `false` when a live subscription began meanwhile, whose
+    /// beginning the read may have missed: read again from [`Router::poll_place`].
+    #[must_use]
+    pub fn note_polled(&self, from: PollPlace, to: Seq) -> bool {
+        self.shared.polled.move_on(from, to, &self.shared.bus)
     }
 
     /// Lets durable subscriptions claim, or stops new claims: the poller runs or it does not.

@@ -1,7 +1,7 @@
 //! What all verbs of the router share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::runtime::Handle;
@@ -9,6 +9,7 @@ use tokio::sync::RwLock;
 
 use super::hosted::{Hosted, Hosts, Way};
 use super::in_flight::InFlight;
+use super::polled::Polled;
 use super::settings::Settings;
 use super::waits::Waits;
 use crate::audit::Audit;
@@ -69,7 +70,7 @@ pub(super) struct Shared {
     pub(super) alone: Arc<RwLock<()>>,
     /// What handlers share: runtime, the process's slots, its page, the watch.
     pub(super) handler_host: Arc<handler::Host>,
-    pub(super) polled_to: AtomicI64,
+    pub(super) polled: Polled,
     pub(super) polling: AtomicBool,
     pub(super) stopping: AtomicBool,
     on_first_subscription: OnceLock<Box<dyn Fn() + Send + Sync>>,
@@ -136,7 +137,7 @@ impl Router {
                 unbridged: Unbridged::default(),
                 alone: Arc::new(RwLock::new(())),
                 handler_host: parts.handler_host,
-                polled_to: AtomicI64::new(0),
+                polled: Polled::default(),
                 polling: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),
                 on_first_subscription: OnceLock::new(),

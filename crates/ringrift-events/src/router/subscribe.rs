@@ -7,7 +7,7 @@ use super::subscription::Subscription;
 use super::{Error, Router, Shared};
 use crate::bus::{Joined, Mailbox};
 use crate::catalog::filter::Filter;
-use crate::event::EventType;
+use crate::event::{EventType, Seq};
 use crate::handler::{Function, Handler, Policy};
 use crate::store::log::TypeSet;
 use crate::store::subscriptions::{Definition, Kind, Start, Subscribed};
@@ -198,6 +198,8 @@ impl Router {
         );
         shared.hosts.add(&hosted);
         if let Some(mailbox) = hosted.mailbox() {
+            let before = Seq(subscribed.valid_from.0 - 1);
+            shared.polled.begins_after(before, &shared.bus);
             mailbox.release(subscribed.valid_from);
         }
         hosted.run_in(
