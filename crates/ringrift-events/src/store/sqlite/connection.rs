@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::store::Error;
+use crate::store::{Error, ErrorCode};
 
 /// Prepared statements kept by one connection: every verb's, with room for variants by filter.
 const STATEMENTS_KEPT: usize = 256;
@@ -29,6 +29,23 @@ pub(crate) enum Use {
 
 /// Opens `path` for `purpose`. Never creates the file: the caller does, with the right mode.
 pub(crate) fn connect(path: &Path, purpose: Use, busy: Duration) -> Result<Connection, Error> {
+    prepared(path, purpose, busy).map_err(|error| {
+        if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) {
+            // Its first page does not begin as SQLite's files do.
+            return Error::new(
+                ErrorCode::NotOurs,
+                format!(
+                    "{} is not a SQLite database, or its first page is damaged",
+                    path.display()
+                ),
+            )
+            .with_next("ringrift db restore BACKUP");
+        }
+        error.into()
+    })
+}
+
+fn prepared(path: &Path, purpose: Use, busy: Duration) -> rusqlite::Result<Connection> {
     let access = match purpose {
         Use::Write | Use::Read => OpenFlags::SQLITE_OPEN_READ_WRITE,
         Use::ReadOnly | Use::Immutable => OpenFlags::SQLITE_OPEN_READ_ONLY,

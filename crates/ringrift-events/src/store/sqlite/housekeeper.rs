@@ -58,12 +58,12 @@ impl Housekeeper {
     }
 
     fn look(&self, last: &mut Option<Seen>) {
+        self.check_file();
         let pages = self.line.wal_pages.load(Ordering::Acquire);
         if pages >= self.line.checkpoint_due.load(Ordering::Acquire) {
             self.copy(pages);
             return;
         }
-        self.check_file();
         let wal_bytes = std::fs::metadata(wal_of(&self.database)).map_or(0, |found| found.len());
         if wal_bytes == 0 {
             *last = None;

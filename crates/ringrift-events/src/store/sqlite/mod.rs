@@ -47,6 +47,8 @@ mod verb;
 mod verbs;
 
 #[cfg(test)]
+mod engine_tests;
+#[cfg(test)]
 pub(crate) mod testing;
 
 pub use handle::SqliteStore;

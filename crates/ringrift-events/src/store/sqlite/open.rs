@@ -12,6 +12,7 @@ use rusqlite::Connection;
 
 use super::connection::{Use, connect};
 use super::fs_probe::{self, FsProbe};
+use super::housekeeper::wal_of;
 use super::presence::{Presence, PresenceSettings};
 use super::registry::Join;
 use super::verb::{Tx, Verb as _};
@@ -249,19 +250,25 @@ fn open_reading(
     mut notes: Vec<String>,
 ) -> Result<Opened, Error> {
     let shown = database.display().to_string();
+    let look = |reading| {
+        let conn = connect(&database, reading, options.busy_timeout)?;
+        let found = migrate::inspect(&conn, &shown)?;
+        Ok((conn, found))
+    };
     let mut reading = Use::ReadOnly;
-    let mut conn = connect(&database, reading, options.busy_timeout)?;
-    let mut looked = migrate::inspect(&conn, &shown);
-    if looked.as_ref().is_err_and(side_files_cannot_be_made) {
+    let mut looked = look(reading);
+    // A WAL that is there belongs to a live process, or holds what a dead one committed last: the
+    // file without it is not the store.
+    if looked.as_ref().is_err_and(side_files_cannot_be_made) && !wal_of(&database).exists() {
         // No process has the store open (its side files would be there) and none can be made.
         reading = Use::Immutable;
-        conn = connect(&database, reading, options.busy_timeout)?;
-        looked = migrate::inspect(&conn, &shown);
+        looked = look(reading);
         notes.push(format!(
             "{shown} is read as it stands: its folder cannot be written and no process has it open"
         ));
     }
-    let looked = looked.and_then(|found| match found {
+    let (conn, found) = looked.map_err(|error| explain_first_read(error, &database))?;
+    let looked = match found {
         migrate::Found::Ours(version) if version == migrate::newest() => Ok(()),
         migrate::Found::Ours(version) => Err(Error::new(
             ErrorCode::NotOurs,
@@ -269,7 +276,7 @@ fn open_reading(
         )
         .with_next("ringrift init")),
         migrate::Found::Empty => Err(missing(&database)),
-    });
+    };
     let side = Side::of(&database, false);
     looked
         .and_then(|()| identity::check(&conn, &home, &database))

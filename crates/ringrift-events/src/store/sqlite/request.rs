@@ -16,7 +16,8 @@ pub(super) trait Request: Send {
     /// Runs it once and keeps the result. Answers the error's copy if it failed.
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), Error>;
 
-    /// Replaces whatever the result was by `error`.
+    /// Makes `error` the result, unless it has failed by itself: what happened to the others of its
+    /// transaction changes nothing for it.
     fn refuse(&mut self, error: Error);
 
     /// Gives the kept result to a blocking caller.
@@ -74,7 +75,9 @@ impl<V: Verb> Request for Writing<V> {
 
     fn refuse(&mut self, error: Error) {
         self.verb = None;
-        self.result = Some(Err(error));
+        if !matches!(self.result, Some(Err(_))) {
+            self.result = Some(Err(error));
+        }
     }
 
     fn fill(&mut self) {

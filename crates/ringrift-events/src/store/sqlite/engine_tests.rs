@@ -1,0 +1,141 @@
+//! What the threads promise whatever the verb: answers, neighbours, poison, time limits.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use super::testing::TestStore;
+use super::verb::{Plain, Question, Tx, Verb};
+use crate::store::log::Log as _;
+use crate::store::{Error, ErrorCode};
+
+/// Adds an event row by hand and then fails, panics or waits.
+enum Odd {
+    Fails,
+    Panics,
+    WaitsFor(std::sync::mpsc::Receiver<()>),
+}
+
+impl Plain for Odd {}
+
+impl Verb for Odd {
+    type Answer = ();
+
+    fn run(self, tx: &Tx<'_>) -> Result<(), Error> {
+        tx.conn.execute(
+            "INSERT INTO facts (at_us, evidence) VALUES (1, 'left behind')",
+            [],
+        )?;
+        match self {
+            Odd::Fails => Err(Error::new(ErrorCode::WrongState, "as asked")),
+            Odd::Panics => panic!("as asked"),
+            Odd::WaitsFor(signal) => {
+                signal.recv_timeout(Duration::from_secs(20)).unwrap();
+                Ok(())
+            }
+        }
+    }
+}
+
+struct Slow(Duration);
+
+impl Plain for Slow {}
+
+impl Question for Slow {
+    type Answer = i64;
+
+    fn run(self, tx: &Tx<'_>) -> Result<i64, Error> {
+        Ok(tx.conn.query_row(
+            "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) \
+             SELECT COUNT(*) FROM n",
+            [],
+            |row| row.get(0),
+        )?)
+    }
+
+    fn time_limit(&self) -> Duration {
+        self.0
+    }
+}
+
+fn left_behind(home: &TestStore) -> i64 {
+    let (_, rows) = home
+        .store
+        .ask_sql("SELECT COUNT(*) FROM facts".to_owned(), 1)
+        .wait()
+        .unwrap();
+    rows[0][0].as_i64().unwrap()
+}
+
+#[test]
+fn a_verb_that_fails_alone_or_among_others_undoes_itself_only() {
+    let home = TestStore::new();
+    let alone = home.store.write(Odd::Fails).wait().unwrap_err();
+    assert_eq!(alone.code, ErrorCode::WrongState);
+    // The first waits inside its transaction until the others stand behind it.
+    let (go, signal) = sync_channel(1);
+    let first = home.store.write(Odd::WaitsFor(signal));
+    let failing = home.store.write(Odd::Fails);
+    let (done, behind) = sync_channel(0);
+    drop(done);
+    let last = home.store.write(Odd::WaitsFor(behind));
+    go.send(()).unwrap();
+    first.wait().unwrap();
+    assert_eq!(failing.wait().unwrap_err().code, ErrorCode::WrongState);
+    // Its signal is gone at once: it panics, and everything behind it is poisoned.
+    assert_eq!(last.wait().unwrap_err().code, ErrorCode::Poisoned);
+    assert_eq!(left_behind(&home), 1);
+}
+
+#[test]
+fn a_panic_in_the_writer_poisons_later_writes_and_leaves_nothing_behind() {
+    let home = TestStore::new();
+    home.append(3);
+    let error = home.store.write(Odd::Panics).wait().unwrap_err();
+    assert_eq!(error.code, ErrorCode::Poisoned);
+    assert!(error.message.contains("as asked"), "{error}");
+    let later = home.store.write(Odd::Fails).wait().unwrap_err();
+    assert_eq!(later.code, ErrorCode::Poisoned);
+    assert_eq!(left_behind(&home), 0);
+    assert_eq!(
+        home.store.head().wait().unwrap().seq.0,
+        3,
+        "reading goes on"
+    );
+    home.store.close();
+}
+
+#[test]
+fn a_read_ends_at_its_limit_and_the_reader_goes_on() {
+    let home = TestStore::new();
+    let error = home
+        .store
+        .read(Slow(Duration::from_millis(50)))
+        .wait()
+        .unwrap_err();
+    assert_eq!(error.code, ErrorCode::Busy, "{error}");
+    assert!(home.store.head().wait().is_ok());
+}
+
+#[test]
+fn a_close_ends_a_long_read() {
+    let home = TestStore::new();
+    let slow = home.store.read(Slow(Duration::from_secs(60)));
+    home.store.close();
+    assert_eq!(slow.wait().unwrap_err().code, ErrorCode::Closed);
+}
+
+#[test]
+fn a_follow_up_that_panics_takes_nobody_with_it() {
+    let home = TestStore::new();
+    let bad = home
+        .store
+        .write_then(Odd::Fails, |_| panic!("a caller's own"));
+    assert!(bad.wait().is_err());
+    static RAN: AtomicBool = AtomicBool::new(false);
+    home.store
+        .write_then(Odd::Fails, |_| RAN.store(true, Ordering::SeqCst))
+        .forget();
+    home.store.close();
+    assert!(RAN.load(Ordering::SeqCst), "the close waits for follow-ups");
+}
