@@ -4,7 +4,6 @@ mod commands;
 mod daemons;
 mod facts;
 mod join;
-mod lost;
 mod news;
 mod on_store;
 mod processes;
@@ -18,7 +17,6 @@ pub(crate) use commands::{AnswerCommand, HasCommands, SendCommand, ShowCommand, 
 pub(crate) use daemons::{Daemons, ReportDaemons};
 pub(crate) use facts::{Facts, Record, keep_fact};
 pub(crate) use join::{Join, Leave, keep_end, row_of};
-pub(crate) use lost::{Lost, RetirePages, finish_sweep, lost};
 pub(crate) use news::{ChangeMark, Versions};
 pub(crate) use processes::{Processes, liveness_of};
 pub(crate) use roles::{Elect, Elected, Resign};
