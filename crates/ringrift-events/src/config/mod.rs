@@ -24,7 +24,6 @@ pub use file::{Declared, Expected};
 pub use home::{Created, HOME_FILE, HOME_VARIABLE, Home, NamedBy};
 pub use load::{Config, ConfigSources, Origin, Setting};
 pub use settings::{
-    Alerts, Daemons, DeadLetters, Handlers, Health, Live, Log, Process, Publish, Retention,
-    Settings, Store,
+    Daemons, DeadLetters, Handlers, Health, Live, Log, Process, Publish, Retention, Settings, Store,
 };
 pub use value::{Bytes, LogLevel};

@@ -4,13 +4,36 @@ use super::home::Home;
 use super::settings::Settings;
 use crate::clock::SharedClock;
 use crate::daemons::{RestartRules, SweeperRules};
-use crate::handler::{Policy, RetryPolicy};
+use crate::handler::{Dedup, Policy, RetryPolicy};
+use crate::health::HealthRules;
 use crate::log::{EventLog, LogFile};
 use crate::router;
 use crate::store::sqlite::OpenOptions;
 use crate::store::upkeep::SweepRules;
 
 impl Settings {
+    /// What health calls degraded, and when nothing progresses.
+    #[must_use]
+    pub fn health_rules(&self) -> HealthRules {
+        HealthRules {
+            backlog: self.health.backlog,
+            dead_letters: self.health.dead_letters,
+            // A run may take its whole time limit without being stuck.
+            no_progress: HealthRules::default()
+                .no_progress
+                .max(self.handler.time_limit * 2),
+        }
+    }
+
+    /// The dedup policy over these payload fields, with the configured window.
+    #[must_use]
+    pub fn dedup(&self, fields: Vec<String>) -> Dedup {
+        Dedup {
+            fields,
+            ttl: self.handler.dedup_ttl,
+        }
+    }
+
     /// The policy of a handler that brings none.
     #[must_use]
     pub fn policy(&self) -> Policy {
@@ -41,6 +64,11 @@ impl Settings {
             handlers_in_flight: self.handler.in_flight_max,
             policy: self.policy(),
             shutdown_grace: self.process.shutdown_grace,
+            payload_bytes_max: usize::try_from(self.publish.payload_max.0).unwrap_or(usize::MAX),
+            depth_max: u16::try_from(self.publish.depth_max).unwrap_or(u16::MAX),
+            publish_wait: self.publish.wait,
+            claim_events_max: self.store.claim_events_max,
+            claim_ahead: self.store.claim_pace,
         }
     }
 

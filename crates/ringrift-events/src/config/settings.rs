@@ -102,7 +102,7 @@ settings! {
         held_max: Duration = HELD_MAX(handler::watch::HELD_MAX), ms(10) => secs(3_600);
         /// How long a handler's confirmed dedup key lives.
         dedup_ttl: Duration = DEDUP_TTL(handler::DEDUP_TTL), ms(1) => days(365);
-        /// Dedup keys of live handlers per process; expired ones go first.
+        /// Dedup keys that one live handler keeps in memory; expired ones go first.
         dedup_keys_max: usize = DEDUP_KEYS_MAX(handler::dedup::KEYS_MAX), 1 => 100_000_000;
     }
     /// Live subscriptions.
@@ -124,10 +124,6 @@ settings! {
         claim_events_max: usize = CLAIM_EVENTS_MAX(deliveries::CLAIM_EVENTS_MAX), 1 => deliveries::CLAIM_EVENTS_MAX;
         /// A claim takes what its handler's recent pace finishes in this time.
         claim_pace: Duration = CLAIM_PACE(secs(1)), ms(1) => secs(60);
-        /// Events that a position may pass before it is saved.
-        position_events_max: u64 = POSITION_EVENTS_MAX(10_000), 1 => 1_000_000;
-        /// Time a passed position may stay unsaved.
-        position_interval: Duration = POSITION_INTERVAL(secs(1)), ms(10) => secs(60);
         /// Deaths of its process while it ran alone that make an event poison.
         poison_deaths: u32 = POISON_DEATHS(2), 1 => 1_000;
         /// Share of the disk, in percent, that must stay free; below it `PUB_BACKPRESSURE`.
@@ -160,16 +156,12 @@ settings! {
         deleted: Duration = DELETED(days(7)), secs(1) => days(3_650);
         /// Work of a durable subscription without a process; then it expires with an alert.
         orphaned: Duration = ORPHANED(days(30)), secs(1) => days(3_650);
-        /// A durable subscription without a process is a finding after this.
-        orphaned_finding: Duration = ORPHANED_FINDING(days(1)), secs(1) => days(3_650);
         /// Most bytes of the database file; the oldest settled events go first.
         log_bytes_max: Bytes = LOG_BYTES_MAX(Bytes(10 << 30)), Bytes(1 << 20) => Bytes(16 << 40);
         /// Most events in the log; the oldest settled ones go first.
         log_events_max: u64 = LOG_EVENTS_MAX(50_000_000), 100 => 10_000_000_000;
         /// Pages of dead processes.
         pages: Duration = PAGES(days(1)), secs(1) => days(365);
-        /// Most pages of dead processes.
-        pages_max: usize = PAGES_MAX(1_000), 1 => 100_000;
         /// Most rows that one sweep deletes in one transaction.
         rows_max: usize = ROWS_MAX(1_000), 1 => 100_000;
     }
@@ -209,11 +201,6 @@ settings! {
         backlog: u64 = BACKLOG(1_000), 0 => 1_000_000_000;
         /// Dead letters above which it is degraded.
         dead_letters: u64 = DEAD_LETTERS(100), 0 => 1_000_000_000;
-    }
-    /// Alerts.
-    alerts: Alerts {
-        /// How often the rules of the catalog are looked at.
-        interval: Duration = INTERVAL(secs(10)), ms(10) => secs(3_600);
     }
     /// The log file.
     log: Log {

@@ -30,6 +30,8 @@ pub struct Host {
     pub observer: Arc<dyn Observer>,
     /// Who notices a handler that blocks a runtime thread.
     pub watch: Arc<Watch>,
+    /// Dedup keys that one live handler keeps in memory ([`KEYS_MAX`]); expired ones go first.
+    pub dedup_keys_max: usize,
 }
 
 impl Host {
@@ -42,6 +44,7 @@ impl Host {
             runtime,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
             observer: Arc::new(Unobserved),
+            dedup_keys_max: KEYS_MAX,
         }
     }
 }
@@ -66,7 +69,7 @@ impl Handler {
         let keys = policy
             .dedup
             .as_ref()
-            .map(|dedup| Keys::new(dedup.ttl, KEYS_MAX, Arc::clone(&host.clock)));
+            .map(|dedup| Keys::new(dedup.ttl, host.dedup_keys_max, Arc::clone(&host.clock)));
         let slots = usize::try_from(policy.concurrency.max(1)).unwrap_or(usize::MAX);
         Arc::new(Handler {
             name: Arc::from(name),

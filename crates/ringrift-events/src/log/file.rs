@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -71,6 +71,10 @@ impl LogFile {
                 .create(true)
                 .mode(self.mode)
                 .open(&self.path)?;
+            if there.is_none() {
+                // The umask took bits away that the others of a shared home need.
+                file.set_permissions(std::fs::Permissions::from_mode(self.mode))?;
+            }
             self.bytes = file.metadata()?.len();
             self.open = Some(file);
         } else if let Some(there) = there {

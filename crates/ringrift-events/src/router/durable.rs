@@ -13,12 +13,8 @@ use super::runs::Company;
 use crate::event::{Event, Seq};
 use crate::queue::Claimed;
 use crate::store::ErrorCode;
-use crate::store::deliveries::{CLAIM_EVENTS_MAX, ClaimToken, Settlement, Want};
+use crate::store::deliveries::{ClaimToken, Settlement, Want};
 use crate::verdict::Outcome;
-
-/// A claim takes what the handler's recent pace finishes in this time: enough to keep it busy
-/// while the next claim is made, little enough that an idle process finds work.
-const CLAIM_AHEAD: Duration = Duration::from_secs(1);
 
 /// When no run ended for this long, what did not start is handed back.
 const HAND_BACK_AFTER: Duration = Duration::from_secs(1);
@@ -33,7 +29,8 @@ pub(super) struct Durable {
     end: mpsc::Sender<Ended>,
     /// Runs ended since the pace was measured, and when that was.
     ended_since: (u32, Duration),
-    pace_per_s: u32,
+    /// Runs that end within `claim_ahead`, lately.
+    pace: f64,
 }
 
 /// A run that ended.
@@ -55,7 +52,7 @@ impl Durable {
             ends,
             end,
             ended_since: (0, now),
-            pace_per_s: 0,
+            pace: 0.0,
         }
     }
 
@@ -113,20 +110,19 @@ impl Durable {
 
     fn wanted(&mut self) -> usize {
         let now = self.shared.clock.monotonic();
+        let ahead = self.shared.settings.claim_ahead;
         let (ended, since) = self.ended_since;
         let elapsed = now.saturating_sub(since);
-        if elapsed >= CLAIM_AHEAD / 10 && ended > 0 {
-            let pace = f64::from(ended) / elapsed.as_secs_f64() * CLAIM_AHEAD.as_secs_f64();
+        if elapsed >= ahead / 10 && ended > 0 {
+            let pace = f64::from(ended) / elapsed.as_secs_f64() * ahead.as_secs_f64();
             // Half of the new measure, so that one slow run does not halt a fast handler.
-            self.pace_per_s = self.pace_per_s.midpoint(pace.min(1e6) as u32);
+            self.pace = (self.pace + pace) / 2.0;
             self.ended_since = (0, now);
         }
-        let pace = usize::try_from(self.pace_per_s).unwrap_or(usize::MAX);
-        self.hosted
-            .handler
-            .free_slots()
-            .max(pace)
-            .clamp(1, CLAIM_EVENTS_MAX)
+        let most = self.shared.settings.claim_events_max.max(1);
+        // Above the bound the exact pace is of no interest, so saturating is right.
+        let pace = self.pace.min(1e6) as usize;
+        self.hosted.handler.free_slots().max(pace).clamp(1, most)
     }
 
     fn start_some(&mut self) {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::coded::{Class, Coded};
-use crate::event::{DEPTH_MAX, EventId};
+use crate::event::EventId;
 use crate::{catalog, store};
 
 /// A refused publish or subscribe. Nothing was delivered, and nothing is half-done.
@@ -14,7 +14,7 @@ pub enum Error {
     Catalog(#[from] catalog::Error),
     /// Handlers publish in a circle.
     #[error(
-        "publish of {event_type} refused: it would be {depth} events deep in its chain (at most {DEPTH_MAX}); \
+        "publish of {event_type} refused: it would be {depth} events deep in its chain (at most {depth_max}); \
          handlers publish in a circle that began with event {parent}"
     )]
     TooDeep {
@@ -22,6 +22,8 @@ pub enum Error {
         event_type: String,
         /// How deep it would be.
         depth: u16,
+        /// How deep it may be.
+        depth_max: u16,
         /// The event whose handler published it.
         parent: EventId,
     },

@@ -8,6 +8,7 @@
 //! was delivered to nobody, and that a retry reaches the handler that failed and no other. It
 //! deliberately runs no background work of its own: `daemons` does, by the functions here.
 
+mod complete;
 mod durable;
 mod error;
 mod hosted;
@@ -33,7 +34,7 @@ pub use polled::PollPlace;
 pub use publish::{PUBLISH_MANY_MAX, Publish};
 pub use publishing::{Publishing, PublishingMany};
 pub use receipt::{Receipt, Route};
-pub use settings::{PUBLISH_WAIT, SHUTDOWN_GRACE, Settings};
+pub use settings::{CLAIM_AHEAD, PUBLISH_WAIT, SHUTDOWN_GRACE, Settings};
 pub use shared::{LocalStats, Parts, Router};
 pub use subscribe::{NAME_BYTES_MAX, Subscribe};
 pub use subscription::Subscription;

@@ -9,7 +9,7 @@ use super::publishing::{Awaited, Publishing, PublishingMany};
 use super::receipt::{Receipt, Route};
 use super::{Error, Router, Shared};
 use crate::catalog::TypeEntry;
-use crate::event::{DEPTH_MAX, Event, EventId, Payload, TraceId};
+use crate::event::{Event, EventId, Payload, TraceId};
 use crate::stages::STAGE_FIELD;
 use crate::store::Pending;
 use crate::store::log::{Appended, Draft};
@@ -28,7 +28,14 @@ pub struct Publish {
     idempotency_key: Option<String>,
     id: Option<EventId>,
     parent: Option<trace::Context>,
-    wait_handlers: Option<Duration>,
+    wait_handlers: Option<Wait>,
+}
+
+/// How long a receipt waits for local handlers.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    Configured,
+    AtMost(Duration),
 }
 
 impl Publish {
@@ -88,7 +95,14 @@ impl Publish {
     /// `at_most`. Inside a handler it has no effect: a handler never waits for itself.
     #[must_use]
     pub fn wait_handlers(mut self, at_most: Duration) -> Publish {
-        self.wait_handlers = Some(at_most);
+        self.wait_handlers = Some(Wait::AtMost(at_most));
+        self
+    }
+
+    /// The same for the configured time (`publish.wait`).
+    #[must_use]
+    pub fn wait_for_handlers(mut self) -> Publish {
+        self.wait_handlers = Some(Wait::Configured);
         self
     }
 }
@@ -194,15 +208,17 @@ impl Shared {
     /// The door: a pure look-up and checks; nothing is stored.
     fn accept(&self, publish: Publish) -> Result<Accepted, Error> {
         let entry = self.catalog.resolve(&publish.name)?;
-        let payload = catalog::payload::check(&publish.payload)?;
+        let payload =
+            catalog::payload::check_within(&publish.payload, self.settings.payload_bytes_max)?;
         let missing = catalog::Catalog::enforce_required(&entry, &payload)?;
         let context = publish.parent.or_else(trace::current);
         let depth = context.as_ref().map_or(0, |context| context.depth);
-        if depth > DEPTH_MAX {
+        if depth > self.settings.depth_max {
             let parent = context.and_then(|context| context.parent);
             return Err(Error::TooDeep {
                 event_type: entry.event_type.to_string(),
                 depth,
+                depth_max: self.settings.depth_max,
                 parent: parent.unwrap_or(EventId(uuid::Uuid::nil())),
             });
         }
@@ -232,7 +248,12 @@ impl Shared {
             event: Arc::new(event),
             entry,
             idempotency_key: publish.idempotency_key,
-            wait_handlers: publish.wait_handlers.filter(|_| !trace::inside_handler()),
+            wait_handlers: match publish.wait_handlers {
+                Some(_) if trace::inside_handler() => None,
+                Some(Wait::AtMost(at_most)) => Some(at_most),
+                Some(Wait::Configured) => Some(self.settings.publish_wait),
+                None => None,
+            },
         })
     }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::in_flight::{IN_FLIGHT_BYTES_MAX, IN_FLIGHT_COUNT_MAX};
 use crate::bus::MAILBOX_CAPACITY;
+use crate::event::{DEPTH_MAX, PAYLOAD_BYTES_MAX};
 use crate::handler::{IN_FLIGHT_MAX, Policy};
+use crate::store::deliveries::CLAIM_EVENTS_MAX;
 use crate::store::log::Durability;
 
 /// How long a receipt waits for local handlers when it is asked to: longer would make every slow
@@ -13,6 +15,10 @@ pub const PUBLISH_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a shutdown waits for what runs before it is given up.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+
+/// A claim takes what the handler's recent pace finishes in this time: enough to keep it busy
+/// while the next claim is made, little enough that an idle process finds work.
+pub const CLAIM_AHEAD: Duration = Duration::from_secs(1);
 
 /// The router's settings; `config` fills them.
 #[derive(Clone, Debug)]
@@ -31,6 +37,16 @@ pub struct Settings {
     pub policy: Policy,
     /// How long a shutdown waits for what runs.
     pub shutdown_grace: Duration,
+    /// Largest payload, in bytes; at most [`PAYLOAD_BYTES_MAX`].
+    pub payload_bytes_max: usize,
+    /// Deepest chain of events; at most [`DEPTH_MAX`].
+    pub depth_max: u16,
+    /// How long a receipt waits for local handlers when it is asked to.
+    pub publish_wait: Duration,
+    /// Most events of one claim; at most [`CLAIM_EVENTS_MAX`].
+    pub claim_events_max: usize,
+    /// A claim takes what its handler's recent pace finishes in this time.
+    pub claim_ahead: Duration,
 }
 
 impl Default for Settings {
@@ -43,6 +59,11 @@ impl Default for Settings {
             handlers_in_flight: IN_FLIGHT_MAX,
             policy: Policy::default(),
             shutdown_grace: SHUTDOWN_GRACE,
+            payload_bytes_max: PAYLOAD_BYTES_MAX,
+            depth_max: DEPTH_MAX,
+            publish_wait: PUBLISH_WAIT,
+            claim_events_max: CLAIM_EVENTS_MAX,
+            claim_ahead: CLAIM_AHEAD,
         }
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::System;
-use super::policies::{restart_rules, sweeper_rules};
 use crate::clock::SharedClock;
 use crate::coded::Coded;
 use crate::config::Settings;
@@ -47,7 +46,7 @@ impl System {
                 of_log.clone(),
             ))
         });
-        let (of_store, of_log, rules) = (Arc::clone(store), log.clone(), sweeper_rules(settings));
+        let (of_store, of_log, rules) = (Arc::clone(store), log.clone(), settings.sweeper());
         self.register(SWEEPER, false, move || {
             Box::new(Sweeper::new(
                 Arc::clone(&of_store),
@@ -93,7 +92,7 @@ pub(super) fn supervisor(
     let (router, log) = (router.clone(), log.clone());
     Supervisor::new(
         Arc::clone(clock),
-        restart_rules(settings),
+        settings.restart_rules(),
         Box::new(move |name, error| {
             let payload = json!({"daemon": name, "error": error, "pid": std::process::id()});
             let publish = Publish::new("DAEMON_PERMANENTLY_FAILED", payload.to_string());

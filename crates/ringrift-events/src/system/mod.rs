@@ -7,7 +7,6 @@
 mod background;
 mod error;
 mod open;
-mod policies;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -28,7 +27,6 @@ use crate::store::Store;
 
 pub use error::Error;
 pub use open::this_process;
-pub use policies::{dedup_by, default_policy, sweeper_rules};
 
 /// The event system of one process. Cheap to clone; ends with [`System::shutdown`].
 #[derive(Clone)]

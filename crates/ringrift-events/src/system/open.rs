@@ -6,7 +6,6 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
 use super::background::{start_daemons, supervisor};
-use super::policies::{health_rules, router_settings};
 use super::{Error, Inner, System};
 use crate::audit::Audit;
 use crate::catalog::Catalog;
@@ -53,6 +52,7 @@ impl System {
             in_flight: Arc::new(Semaphore::new(settings.handler.in_flight_max)),
             observer: Arc::new(StoreObserver(Arc::clone(&store))),
             watch: Arc::clone(&watch),
+            dedup_keys_max: settings.handler.dedup_keys_max,
         });
         let router = Router::new(Parts {
             store: Arc::clone(&store),
@@ -61,11 +61,11 @@ impl System {
             log: log.clone(),
             audit: Audit::new(),
             handler_host,
-            settings: router_settings(settings),
+            settings: settings.router(),
         });
         let supervisor = supervisor(settings, &clock, &router, &log);
         let system = System(Arc::new(Inner {
-            health: HealthMonitor::new(Arc::clone(&clock), health_rules(settings)),
+            health: HealthMonitor::new(Arc::clone(&clock), settings.health_rules()),
             clock,
             store,
             catalog,

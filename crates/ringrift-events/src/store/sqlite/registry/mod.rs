@@ -4,6 +4,7 @@ mod commands;
 mod daemons;
 mod facts;
 mod join;
+mod lost;
 mod news;
 mod on_store;
 mod processes;
@@ -17,6 +18,7 @@ pub(crate) use commands::{AnswerCommand, HasCommands, SendCommand, ShowCommand, 
 pub(crate) use daemons::{Daemons, ReportDaemons};
 pub(crate) use facts::{Facts, Record, keep_fact};
 pub(crate) use join::{Join, Leave, keep_end, row_of};
+pub(crate) use lost::{Lost, RetirePages, finish_sweep, lost};
 pub(crate) use news::{ChangeMark, Versions};
 pub(crate) use processes::{Processes, liveness_of};
 pub(crate) use roles::{Elect, Elected, Resign};

@@ -389,3 +389,63 @@ fn waiting_for_news_ends_with_a_ring_or_a_change_or_the_time() {
     let rung = presence.wait_for_news(changed, long, || false);
     assert_ne!(rung, changed);
 }
+
+#[test]
+fn the_lost_are_found_once_and_their_pages_go_after_their_time() {
+    let stage = Stage::new();
+    let others = [3, 4, 5].map(|n| ProcessId(uuid::Uuid::from_u64_pair(n, n)));
+    let pages = others.map(|id| {
+        let page = presence(&stage.db, id);
+        let process = process(id);
+        stage.db.write(Join { process }).unwrap();
+        page
+    });
+    let find = || lost(&stage.db.tx(), &stage.presence).unwrap();
+    assert!(find().is_empty());
+    // One dies with a handler running, one hangs, one goes on.
+    let [dies, hangs, lives] = pages;
+    let running = crate::store::registry::Running {
+        subscription: SubscriptionId(1),
+        event: crate::event::EventId(uuid::Uuid::from_u64_pair(8, 8)),
+        seq: None,
+        since: Time(1),
+        step: None,
+        abandoned: false,
+    };
+    dies.started(&running).unwrap();
+    drop(dies);
+    stage.db.clock.advance(Duration::from_secs(31));
+    lives.touch();
+    let found = find();
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[0].process, others[0]);
+    assert_eq!(found[0].liveness, Liveness::Dead);
+    assert_eq!(found[0].running(), Some(&[running][..]));
+    assert_eq!(found[1].process, others[1]);
+    assert_eq!(found[1].liveness, Liveness::Hung);
+    assert!(!found[1].is_over() && hangs.lease_ran_out());
+    finish_sweep(&stage.db.tx(), &found[0]).unwrap();
+    assert_eq!(find().len(), 1);
+    let retire = |keep: u64, pages_max: usize| {
+        let presence = Arc::clone(&stage.presence);
+        let keep = Duration::from_secs(keep);
+        stage
+            .db
+            .read(RetirePages {
+                presence,
+                keep,
+                pages_max,
+            })
+            .unwrap()
+    };
+    assert_eq!(retire(3_600, 10), 0);
+    assert_eq!(stage.presence.side().pages().unwrap().len(), 4);
+    assert_eq!(retire(3_600, 0), 1);
+    // Somebody who died before it had a row.
+    drop(presence(
+        &stage.db,
+        ProcessId(uuid::Uuid::from_u64_pair(6, 6)),
+    ));
+    assert_eq!(retire(3_600, 10), 1);
+    assert_eq!(stage.presence.side().pages().unwrap().len(), 3);
+}
