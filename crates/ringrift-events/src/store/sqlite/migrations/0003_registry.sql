@@ -21,8 +21,6 @@ CREATE TABLE processes (
     -- one lives, its page's lock says.
     state        TEXT    NOT NULL DEFAULT 'joined',
     ended_us     INTEGER,
-    -- 1 once what it held was taken over.
-    swept        INTEGER NOT NULL DEFAULT 0,
     beat_us      INTEGER,
     polled_to    INTEGER NOT NULL DEFAULT 0,
     published    INTEGER NOT NULL DEFAULT 0,
@@ -44,8 +42,8 @@ CREATE TABLE processes (
         (strftime('%Y-%m-%d %H:%M:%f', ended_us / 1000000.0, 'unixepoch')) VIRTUAL
 );
 
--- Each claim and each sweep asks who is lost: the living and the few that were not swept yet.
-CREATE INDEX processes_unswept ON processes (id) WHERE swept = 0;
+-- Each sweep asks who is lost: it looks at the living and at the few that just died.
+CREATE INDEX processes_joined ON processes (id) WHERE state = 'joined';
 
 -- How daemons stood when their process last said so; one row a process and daemon.
 CREATE TABLE daemons (
