@@ -2,13 +2,16 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
-use ringrift_events::clock::{Clock, SharedClock, SystemClock, Time};
+use ringrift_events::clock::{SharedClock, SystemClock, Time};
+use ringrift_events::store::Store;
 use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::failure::{Done, Failure, Stop};
+use crate::open::{self, Access};
 use crate::output::{
     ColorChoice, Moment, Paint, Report, Sink, Style, Text, Zone, failure_json, success_json,
 };
@@ -58,6 +61,9 @@ pub(crate) struct Global {
     pub(crate) set: Vec<String>,
 }
 
+/// How a call comes to its store: by its home, or as a test says.
+pub(crate) type Opener = Box<dyn Fn(&Call, Access) -> Result<Arc<dyn Store>, Stop>>;
+
 /// One call of the command.
 pub(crate) struct Call {
     /// The global options.
@@ -66,7 +72,11 @@ pub(crate) struct Call {
     pub(crate) clock: SharedClock,
     zone: Zone,
     style: Style,
+    opener: Opener,
+    /// The words of the command line after the program's name.
+    words: Vec<String>,
     sink: RefCell<Sink>,
+    notes: RefCell<Sink>,
     home: RefCell<Option<PathBuf>>,
     warnings: RefCell<Vec<String>>,
 }
@@ -82,30 +92,58 @@ impl Call {
         };
         Call {
             global,
-            clock: std::sync::Arc::new(SystemClock),
+            clock: Arc::new(SystemClock),
             zone,
             style,
+            opener: Box::new(open::of_home),
+            words: std::env::args().skip(1).collect(),
             sink: RefCell::new(Sink::stdout()),
+            notes: RefCell::new(Sink::stderr()),
             home: RefCell::new(None),
             warnings: RefCell::new(Vec::new()),
         }
     }
 
-    /// A call with its own clock that answers into `sink`, in UTC and without colour.
+    /// A call of a test: its own clock and store, in UTC and without colour.
     #[cfg(test)]
-    pub(crate) fn for_test(json: bool, clock: SharedClock, sink: Sink) -> Call {
+    pub(crate) fn for_test(
+        global: Global,
+        clock: SharedClock,
+        opener: Opener,
+        words: Vec<String>,
+        sink: Sink,
+        notes: Sink,
+    ) -> Call {
         Call {
-            global: Global {
-                json,
-                ..Global::default()
-            },
+            global,
             clock,
             zone: Zone::utc(),
             style: Style::PLAIN,
+            opener,
+            words,
             sink: RefCell::new(sink),
+            notes: RefCell::new(notes),
             home: RefCell::new(None),
             warnings: RefCell::new(Vec::new()),
         }
+    }
+
+    /// The same call at another home, which a verb has just made.
+    pub(crate) fn with_home(&self, home: &Path) -> Call {
+        Call::new(Global {
+            home: Some(home.to_owned()),
+            ..self.global.clone()
+        })
+    }
+
+    /// The words of the command line after the program's name.
+    pub(crate) fn words(&self) -> &[String] {
+        &self.words
+    }
+
+    /// Opens the store of this call's home.
+    pub(crate) fn open(&self, access: Access) -> Result<Arc<dyn Store>, Stop> {
+        (self.opener)(self, access)
     }
 
     /// Now, by the wall clock.
@@ -113,9 +151,29 @@ impl Call {
         self.clock.now()
     }
 
+    /// The zone in which this call speaks.
+    pub(crate) fn zone(&self) -> Zone {
+        self.zone.clone()
+    }
+
+    /// How this call dresses its text.
+    pub(crate) fn style(&self) -> Style {
+        self.style
+    }
+
     /// The time as this call shows it.
     pub(crate) fn show(&self, time: Time) -> Moment {
         self.zone.show(time)
+    }
+
+    /// Who acts, for the audit: `USER@HOST pid N`.
+    pub(crate) fn by(&self) -> String {
+        let user = std::env::var("USER")
+            .or_else(|_| std::env::var("LOGNAME"))
+            .unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()));
+        let names = rustix::system::uname();
+        let host = names.nodename().to_string_lossy();
+        format!("{user}@{host} pid {}", std::process::id())
     }
 
     /// Reads a moment such as `1h` or `2026-11-23`.
@@ -149,13 +207,8 @@ impl Call {
     }
 
     /// Says something on standard error. Nobody may be listening: that is no failure.
-    #[expect(
-        clippy::let_underscore_must_use,
-        reason = "standard error is the last resort; there is nowhere to report its failure"
-    )]
     pub(crate) fn note(&self, text: &str) {
-        use std::io::Write;
-        let _ = writeln!(std::io::stderr(), "{text}");
+        drop(self.notes.borrow_mut().line(text));
     }
 
     /// Answers with a report: the envelope with `--json`, else text.

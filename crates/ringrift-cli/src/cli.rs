@@ -3,7 +3,10 @@
 use clap::{Parser, Subcommand};
 
 use crate::call::{Call, Global};
-use crate::commands::{codes, completion, service};
+use crate::commands::{
+    codes, completion, config, daemons, db, dlq, events, init, processes, publish, queue, run,
+    service, status, subs, subscribe, tail, types,
+};
 use crate::exit;
 use crate::failure::Done;
 
@@ -32,6 +35,36 @@ pub(crate) struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Make a home: a folder with its own store, log and settings
+    Init(init::Args),
+    /// Host the home's daemons until a signal comes
+    Run(run::Args),
+    /// Publish one event, or one a line
+    Publish(publish::Args),
+    /// Handle events: print them, or run a command for each
+    Subscribe(Box<subscribe::Args>),
+    /// Show the home at a glance; exits 1 when something needs attention
+    Status(status::Args),
+    /// Follow the log as it grows
+    Tail(tail::Args),
+    /// List events, or show one and what became of it
+    Events(events::Args),
+    /// List, show or add types
+    Types(types::Args),
+    /// List, show, pause, move or remove subscriptions
+    Subs(subs::Args),
+    /// List processes, or show what one runs
+    Processes(processes::Args),
+    /// List dead letters, retry, edit, discard, purge or restore them
+    Dlq(dlq::Args),
+    /// List, stop, start or restart daemons
+    Daemons(daemons::Args),
+    /// Clear what is pending, or bring it back
+    Queue(queue::Args),
+    /// Check, copy or query the database
+    Db(db::Args),
+    /// Show every setting and where it came from
+    Config(config::Args),
     /// List every verdict and error code
     Codes(codes::Args),
     /// Print a shell's completion script
@@ -44,6 +77,21 @@ impl Command {
     /// Runs the verb.
     pub(crate) fn run(&self, call: &Call) -> Done {
         match self {
+            Command::Init(args) => init::run(call, args),
+            Command::Run(args) => run::run(call, args),
+            Command::Publish(args) => publish::run(call, args),
+            Command::Subscribe(args) => subscribe::run(call, args),
+            Command::Config(args) => config::run(call, args),
+            Command::Status(args) => status::run(call, args),
+            Command::Tail(args) => tail::run(call, args),
+            Command::Events(args) => events::run(call, args),
+            Command::Types(args) => types::run(call, args),
+            Command::Subs(args) => subs::run(call, args),
+            Command::Processes(args) => processes::run(call, args),
+            Command::Dlq(args) => dlq::run(call, args),
+            Command::Daemons(args) => daemons::run(call, args),
+            Command::Queue(args) => queue::run(call, args),
+            Command::Db(args) => db::run(call, args),
             Command::Codes(args) => codes::run(call, args),
             Command::Completion(args) => completion::run(call, args),
             Command::Service(args) => service::run(call, args),

@@ -95,7 +95,7 @@ impl Confirm {
         if asked && answer(plan)? {
             return Ok(Go::Ahead);
         }
-        Err(not_confirmed(plan).into())
+        Err(not_confirmed(call, plan).into())
     }
 }
 
@@ -144,7 +144,7 @@ fn means_yes(line: &str, count: u64) -> bool {
     matches!(line, "y" | "Y" | "yes" | "Yes")
 }
 
-fn not_confirmed(plan: &Plan) -> Error {
+fn not_confirmed(call: &Call, plan: &Plan) -> Error {
     let yes = if plan.count > COUNT_TYPED_ABOVE {
         format!("--yes={}", plan.count)
     } else {
@@ -152,16 +152,19 @@ fn not_confirmed(plan: &Plan) -> Error {
     };
     Error::NotConfirmed {
         what: plan.what.clone(),
-        next: format!("{} {yes}", command_line()),
+        next: format!("{} {yes}", command_line(call.words())),
     }
 }
 
 /// This command line without any `--yes`, quoted where a shell needs it.
-fn command_line() -> String {
-    let rest = std::env::args().skip(1);
+fn command_line(words: &[String]) -> String {
     std::iter::once("ringrift".to_owned())
-        .chain(rest.filter(|arg| !arg.starts_with("--yes") && arg != "-y"))
-        .map(|arg| quoted(&arg))
+        .chain(
+            words
+                .iter()
+                .filter(|word| !word.starts_with("--yes") && *word != "-y")
+                .map(|word| quoted(word)),
+        )
         .collect::<Vec<_>>()
         .join(" ")
 }
@@ -202,7 +205,7 @@ mod tests {
 
     #[test]
     fn words_are_quoted_for_the_shell() {
-        assert_eq!(quoted("elo>=1900"), "'elo>=1900'");
+        assert_eq!(quoted("elo > 1900"), "'elo > 1900'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
         assert_eq!(quoted("dlq"), "dlq");
     }

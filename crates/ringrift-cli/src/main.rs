@@ -9,9 +9,16 @@ mod commands;
 mod confirm;
 mod exit;
 mod failure;
+mod input;
+mod open;
 mod output;
+mod pages;
 mod resolve;
+mod signals;
 mod when;
+
+#[cfg(test)]
+mod world;
 
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;

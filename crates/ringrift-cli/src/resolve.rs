@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use ringrift_events::event::{EventId, ProcessId, Seq};
+use ringrift_events::catalog::{self, filter::Filter};
+use ringrift_events::event::{EventId, EventType, ProcessId, Seq};
 use ringrift_events::store::Store;
 use ringrift_events::store::log::{EventRef, Logged};
 use ringrift_events::store::registry::{Liveness, ProcessState};
 use ringrift_events::store::subscriptions::{Kind, SubscriptionState};
 
+use crate::call::Call;
 use crate::failure::{Error, Stop};
+use crate::open;
 
 /// Fewest digits of an id that may stand for it.
 const PREFIX_DIGITS_MIN: usize = 4;
@@ -68,6 +71,34 @@ pub(crate) fn event(store: &dyn Store, text: &str) -> Result<Logged, Stop> {
         next: "ringrift events ls",
     }
     .into())
+}
+
+/// The types that these names mean, by constant or canonical value.
+pub(crate) fn event_types(
+    call: &Call,
+    store: &dyn Store,
+    names: &[String],
+) -> Result<Vec<EventType>, Stop> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let catalog = open::catalog_with(call, store)?;
+    names
+        .iter()
+        .map(|name| Ok(catalog.resolve(name)?.event_type.clone()))
+        .collect()
+}
+
+/// The type that this name means.
+pub(crate) fn event_type(call: &Call, store: &dyn Store, name: &str) -> Result<EventType, Stop> {
+    let catalog = open::catalog_with(call, store)?;
+    Ok(catalog.resolve(name)?.event_type.clone())
+}
+
+/// Reads an optional filter.
+pub(crate) fn filter(text: Option<&str>) -> Result<Option<Filter>, Stop> {
+    let parsed = text.map(Filter::parse).transpose();
+    Ok(parsed.map_err(catalog::Error::from)?)
 }
 
 /// The one subscription that `text` names: its name, or `#` and its number.

@@ -1,19 +1,19 @@
 //! `ringrift codes`: every verdict and error code, what it means, what to run next.
 
 use clap::Args as ClapArgs;
-use ringrift_events::store::ErrorCode;
 use ringrift_events::verdict::Code;
 use serde::Serialize;
 
 use crate::call::Call;
-use crate::failure::{self, Done, Error};
+use crate::failure::{Done, Error};
 use crate::output::{Report, Text};
+use crate::pages::{PAGES, meaning};
 use crate::resolve::nearest;
 
 /// The arguments of `codes`.
 #[derive(ClapArgs, Debug)]
 #[command(
-    after_help = "Examples:\n  ringrift codes\n  ringrift codes HN_TIMEOUT\n  ringrift codes --json | jq -r '.data.verdicts[].code'"
+    after_help = "Examples:\n  ringrift codes\n  ringrift codes HN_TIMEOUT\n  ringrift codes STORE_BUSY\n  ringrift codes --json | jq -r '.data.verdicts[].code'"
 )]
 pub(crate) struct Args {
     /// One code only.
@@ -32,6 +32,9 @@ struct Verdict {
 struct ErrorRow {
     code: &'static str,
     meaning: String,
+    /// The whole page, when one code was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -56,6 +59,9 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
             .collect();
         codes.verdicts.retain(|row| row.code == upper);
         codes.errors.retain(|row| row.code == upper);
+        for row in &mut codes.errors {
+            row.page = page(row.code);
+        }
         if codes.verdicts.is_empty() && codes.errors.is_empty() {
             return Err(Error::NotFound {
                 kind: "code",
@@ -81,15 +87,21 @@ fn verdicts() -> Vec<Verdict> {
 }
 
 fn errors() -> Vec<ErrorRow> {
-    let store = ErrorCode::ALL.iter().map(|code| ErrorRow {
-        code: code.as_str(),
-        meaning: format!("See docs/errors/{}.md.", code.as_str()),
-    });
-    let command = failure::CODES.iter().map(|(code, meaning)| ErrorRow {
-        code,
-        meaning: (*meaning).to_owned(),
-    });
-    store.chain(command).collect()
+    PAGES
+        .iter()
+        .map(|(code, page)| ErrorRow {
+            code,
+            meaning: meaning(page),
+            page: None,
+        })
+        .collect()
+}
+
+fn page(code: &str) -> Option<&'static str> {
+    PAGES
+        .iter()
+        .find(|(known, _)| *known == code)
+        .map(|(_, page)| *page)
 }
 
 impl Report for Codes {
@@ -104,7 +116,14 @@ impl Report for Codes {
                     .collect(),
             );
         }
-        if !self.errors.is_empty() {
+        if let [
+            ErrorRow {
+                page: Some(page), ..
+            },
+        ] = self.errors.as_slice()
+        {
+            text.line(page.trim_end());
+        } else if !self.errors.is_empty() {
             text.title("Errors");
             text.table(
                 &["code", "meaning"],

@@ -3,18 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
+use ringrift_events::config::Home;
 use serde::Serialize;
 
 use crate::call::Call;
 use crate::failure::{Done, Error};
+use crate::open;
 use crate::output::{Report, Text};
 
 /// How much longer than `shutdown_grace` systemd waits before it kills, in seconds: the hand-back
 /// and the checkpoint come after the grace.
 const STOP_MARGIN_S: u64 = 10;
-
-/// `shutdown_grace` as it is by default, in seconds.
-const SHUTDOWN_GRACE_S: u64 = 10;
 
 /// The arguments of `service`.
 #[derive(ClapArgs, Debug)]
@@ -53,9 +52,11 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
     })?;
     let home = home(call)?;
     call.at_home(&home);
+    let config = open::config_of(call, Home::at(&home))?;
+    let grace = config.settings.process.shutdown_grace.as_secs();
     let unit = Unit {
         name: format!("{}.service", args.name),
-        text: unit_text(&program, &home, args),
+        text: unit_text(&program, &home, args, grace),
     };
     call.answer("service", &unit)
 }
@@ -74,7 +75,7 @@ fn home(call: &Call) -> Result<PathBuf, Error> {
     })
 }
 
-fn unit_text(program: &Path, home: &Path, args: &Args) -> String {
+fn unit_text(program: &Path, home: &Path, args: &Args, grace_s: u64) -> String {
     let who = [("User", &args.user), ("Group", &args.group)]
         .into_iter()
         .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}={value}\n")))
@@ -106,7 +107,7 @@ WantedBy=multi-user.target
         name = args.name,
         run = args.run,
         program = unit_word(&program.display().to_string()),
-        stop = SHUTDOWN_GRACE_S + STOP_MARGIN_S,
+        stop = grace_s + STOP_MARGIN_S,
     )
 }
 
@@ -143,7 +144,8 @@ mod tests {
         insta::assert_snapshot!(unit_text(
             Path::new("/usr/bin/ringrift"),
             Path::new("/srv/ring rift"),
-            &args
+            &args,
+            10
         ));
     }
 }

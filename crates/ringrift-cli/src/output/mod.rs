@@ -13,7 +13,7 @@ mod text;
 
 pub(crate) use envelope::{failure_json, success_json};
 pub(crate) use moment::{Moment, Zone, duration_text};
-pub(crate) use preview::{bytes_text, one_line, raw_json, visible};
+pub(crate) use preview::{PREVIEW_CHARS, bytes_text, count_text, one_line, raw_json, visible};
 pub(crate) use sink::Sink;
 pub(crate) use style::{ColorChoice, Paint, Style};
 pub(crate) use text::{Cell, Text};

@@ -32,7 +32,13 @@ pub(crate) fn visible(text: &str) -> String {
         .collect()
 }
 
-/// `1,023 B`, `4.0 KiB`, `1.2 GiB`.
+/// `1 event`, `2 events`.
+pub(crate) fn count_text(count: u64, noun: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{s}")
+}
+
+/// `1023 B`, `4.0 KiB`, `1.2 GiB`.
 pub(crate) fn bytes_text(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1_024 {

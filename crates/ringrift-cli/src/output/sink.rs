@@ -13,6 +13,11 @@ impl Sink {
         Sink(Box::new(io::stdout()))
     }
 
+    /// This process's standard error.
+    pub(crate) fn stderr() -> Sink {
+        Sink(Box::new(io::stderr()))
+    }
+
     /// Any other writer.
     #[cfg(test)]
     pub(crate) fn to(writer: impl Write + Send + 'static) -> Sink {

@@ -42,6 +42,7 @@ pub(crate) struct Style {
 
 impl Style {
     /// Neither colour nor wrapping: what a file or a pipe gets.
+    #[cfg(test)]
     pub(crate) const PLAIN: Style = Style {
         color: false,
         terminal: false,

@@ -1,0 +1,57 @@
+//! `ringrift daemons ls`.
+
+use clap::Args as ClapArgs;
+use serde::Serialize;
+
+use super::row::{DaemonRow, HEADINGS};
+use crate::call::Call;
+use crate::failure::Done;
+use crate::open;
+use crate::output::{Report, Text};
+use crate::resolve::lives;
+
+/// The arguments of `daemons ls`.
+#[derive(ClapArgs, Debug)]
+#[command(
+    after_help = "Examples:\n  ringrift daemons ls\n  ringrift daemons ls --json | jq '.data.daemons[] | select(.state != \"running\")'"
+)]
+pub(crate) struct Args {
+    /// Those of processes that ended too.
+    #[arg(long, short = 'a')]
+    all: bool,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    daemons: Vec<DaemonRow>,
+}
+
+/// Lists them.
+pub(crate) fn run(call: &Call, args: &Args) -> Done {
+    let store = open::reading(call)?;
+    let processes = store.processes().wait()?;
+    let live = |daemon: &ringrift_events::store::registry::DaemonState| {
+        processes
+            .iter()
+            .any(|state| state.process.id == daemon.process && lives(state))
+    };
+    let listed = Listed {
+        daemons: store
+            .daemons()
+            .wait()?
+            .iter()
+            .filter(|daemon| args.all || live(daemon))
+            .map(|daemon| DaemonRow::of(call, daemon, &processes))
+            .collect(),
+    };
+    call.answer("daemons ls", &listed)
+}
+
+impl Report for Listed {
+    fn write(&self, text: &mut Text) {
+        text.table(
+            HEADINGS,
+            self.daemons.iter().map(DaemonRow::cells).collect(),
+        );
+    }
+}

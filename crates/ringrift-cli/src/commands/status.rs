@@ -1,0 +1,206 @@
+//! `ringrift status`: the home at a glance, cheap whatever the log's size.
+
+use clap::Args as ClapArgs;
+use ringrift_events::store::Store;
+use ringrift_events::store::registry::{Liveness, ProcessState};
+use ringrift_events::store::subscriptions::{Kind, SubscriptionState};
+use ringrift_events::store::upkeep::Figures;
+use serde::Serialize;
+
+use super::daemons::row::{self as daemon_row, DaemonRow};
+use super::processes::row::{self as process_row, ProcessRow};
+use super::subs::row::{self as subscription_row, SubscriptionRow};
+use crate::call::Call;
+use crate::failure::{Done, Stop};
+use crate::open;
+use crate::output::{Paint, Report, Text, bytes_text};
+use crate::resolve::lives;
+
+/// The arguments of `status`.
+#[derive(ClapArgs, Debug)]
+#[command(
+    after_help = "Examples:\n  ringrift status\n  ringrift status --count\n  ringrift status --json | jq '.data.findings'\n\nExits 1 when something needs attention."
+)]
+pub(crate) struct Args {
+    /// Count the pending events exactly; on a large backlog that takes a while.
+    #[arg(long)]
+    count: bool,
+}
+
+#[derive(Serialize)]
+struct Status {
+    /// What needs attention, in words; empty when all is well.
+    findings: Vec<String>,
+    #[serde(flatten)]
+    figures: Figures,
+    pending: Option<u64>,
+    processes: Vec<ProcessRow>,
+    subscriptions: Vec<SubscriptionRow>,
+    /// The daemons that do not run.
+    daemons: Vec<DaemonRow>,
+}
+
+/// From when on a count is a finding.
+struct Limits {
+    backlog: u64,
+    letters: u64,
+}
+
+/// Looks.
+pub(crate) fn run(call: &Call, args: &Args) -> Done {
+    let store = open::reading(call)?;
+    let health = open::config(call)?.settings.health;
+    let limits = Limits {
+        backlog: health.backlog,
+        letters: health.dead_letters,
+    };
+    let status = look(call, &*store, args.count, &limits)?;
+    let exit = if status.findings.is_empty() {
+        crate::exit::Exit::Ok
+    } else {
+        crate::exit::Exit::No
+    };
+    call.answer_as("status", &status, exit)
+}
+
+fn look(call: &Call, store: &dyn Store, count: bool, limits: &Limits) -> Result<Status, Stop> {
+    // Asked at once, so that the answers come together.
+    let (figures, processes, states, daemons) = (
+        store.figures(),
+        store.processes(),
+        store.subscriptions(),
+        store.daemons(),
+    );
+    let (figures, processes) = (figures.wait()?, processes.wait()?);
+    let (states, daemons) = (states.wait()?, daemons.wait()?);
+    let pending = if count {
+        Some(store.count_pending().wait()?)
+    } else {
+        None
+    };
+    let idle: Vec<DaemonRow> = daemons
+        .iter()
+        .filter(|daemon| daemon.state != "running" && daemon.state != "standby")
+        .filter(|daemon| {
+            processes
+                .iter()
+                .any(|state| state.process.id == daemon.process && lives(state))
+        })
+        .map(|daemon| DaemonRow::of(call, daemon, &processes))
+        .collect();
+    Ok(Status {
+        findings: findings(&figures, &processes, &states, &idle, pending, limits),
+        pending,
+        processes: processes
+            .iter()
+            .filter(|state| lives(state))
+            .map(|state| ProcessRow::of(call, state))
+            .collect(),
+        subscriptions: states
+            .iter()
+            .filter(|state| state.ended_at.is_none())
+            .map(|state| SubscriptionRow::of(call, state, figures.head))
+            .collect(),
+        daemons: idle,
+        figures,
+    })
+}
+
+fn findings(
+    figures: &Figures,
+    processes: &[ProcessState],
+    states: &[SubscriptionState],
+    idle: &[DaemonRow],
+    pending: Option<u64>,
+    limits: &Limits,
+) -> Vec<String> {
+    let mut findings = figures.notes.clone();
+    for state in processes {
+        if state.liveness == Liveness::Hung {
+            findings.push(format!(
+                "process {} (pid {}) hangs: its heartbeat stopped",
+                state.process.id, state.process.pid
+            ));
+        }
+    }
+    for state in states.iter().filter(|state| state.ended_at.is_none()) {
+        let definition = state.current();
+        if definition.kind == Kind::Durable && state.hosts.is_empty() {
+            findings.push(format!("no live process hosts {}", definition.name));
+        }
+        if let Some((_, by)) = &state.paused {
+            findings.push(format!("{} is paused by {by}", definition.name));
+        }
+    }
+    for daemon in idle {
+        findings.push(format!(
+            "{} is {} in pid {}",
+            daemon.name,
+            daemon.state,
+            daemon.pid.unwrap_or(0)
+        ));
+    }
+    if let Some(pending) = pending.filter(|pending| *pending > limits.backlog) {
+        findings.push(format!("{pending} events are pending"));
+    }
+    if figures.letters > limits.letters {
+        findings.push(format!("{} dead letters", figures.letters));
+    }
+    findings
+}
+
+impl Report for Status {
+    fn write(&self, text: &mut Text) {
+        let verdict = if self.findings.is_empty() {
+            text.paint(Paint::Good, "ok")
+        } else {
+            text.paint(Paint::Odd, "needs attention")
+        };
+        text.fields(&[
+            ("state", verdict),
+            (
+                "log",
+                format!(
+                    "{} to {}, {} and {} of WAL",
+                    self.figures.oldest,
+                    self.figures.head,
+                    bytes_text(self.figures.file_bytes),
+                    bytes_text(self.figures.wal_bytes)
+                ),
+            ),
+            (
+                "pending",
+                self.pending
+                    .map(|pending| pending.to_string())
+                    .unwrap_or_default(),
+            ),
+            ("dead letters", self.figures.letters.to_string()),
+        ]);
+        if !self.findings.is_empty() {
+            text.title("Findings");
+            for finding in &self.findings {
+                text.line(format!("  {finding}"));
+            }
+        }
+        text.title("Processes");
+        text.table(
+            process_row::HEADINGS,
+            self.processes.iter().map(ProcessRow::cells).collect(),
+        );
+        text.title("Subscriptions");
+        text.table(
+            subscription_row::HEADINGS,
+            self.subscriptions
+                .iter()
+                .map(SubscriptionRow::cells)
+                .collect(),
+        );
+        if !self.daemons.is_empty() {
+            text.title("Daemons that do not run");
+            text.table(
+                daemon_row::HEADINGS,
+                self.daemons.iter().map(DaemonRow::cells).collect(),
+            );
+        }
+    }
+}

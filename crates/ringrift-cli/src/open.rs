@@ -1,0 +1,159 @@
+//! Opening a home's store, catalog, configuration or whole system for one call.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ringrift_events::catalog::Catalog;
+use ringrift_events::config::{Config, ConfigSources, HOME_VARIABLE, Home};
+use ringrift_events::store::sqlite::OpenOptions;
+use ringrift_events::store::{Error as StoreError, ErrorCode, Store};
+use ringrift_events::system::{System, this_process};
+
+use crate::call::Call;
+use crate::failure::{Error, Stop};
+
+/// What a call wants of its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Reads: no row is written, nothing is created.
+    Read,
+    /// Writes; a home that nobody named is made where none is found.
+    Write,
+}
+
+/// An open store; it is closed when the call ends.
+pub(crate) struct Opened(Arc<dyn Store>);
+
+impl Opened {
+    /// The store itself, for those who keep it.
+    pub(crate) fn shared(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Deref for Opened {
+    type Target = dyn Store;
+
+    fn deref(&self) -> &(dyn Store + 'static) {
+        &*self.0
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Opens the call's store for reading.
+pub(crate) fn reading(call: &Call) -> Result<Opened, Stop> {
+    call.open(Access::Read).map(Opened)
+}
+
+/// Opens the call's store for writing.
+pub(crate) fn writing(call: &Call) -> Result<Opened, Stop> {
+    call.open(Access::Write).map(Opened)
+}
+
+/// Opens the call's store for reading, if there is one.
+pub(crate) fn reading_if_there(call: &Call) -> Result<Option<Opened>, Stop> {
+    match reading(call) {
+        Ok(opened) => Ok(Some(opened)),
+        Err(Stop::Failed(failure)) if failure.code == ErrorCode::Missing.as_str() => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+/// Finds the home of this call; creates nothing.
+pub(crate) fn home(call: &Call) -> Result<Home, Stop> {
+    let current = std::env::current_dir().map_err(|source| Error::Io {
+        what: "cannot tell the current folder".to_owned(),
+        source,
+    })?;
+    let variable = std::env::var_os(HOME_VARIABLE).map(PathBuf::from);
+    let home = Home::find(call.global.home.as_deref(), variable.as_deref(), &current)?;
+    call.at_home(home.root());
+    Ok(home)
+}
+
+/// Reads every setting of the call's home: its file, the environment, `--set`.
+pub(crate) fn config(call: &Call) -> Result<Config, Stop> {
+    config_of(call, home(call)?)
+}
+
+/// The same of a given home.
+pub(crate) fn config_of(call: &Call, home: Home) -> Result<Config, Stop> {
+    let mut sources = ConfigSources::of_process(home);
+    sources.flags.clone_from(&call.global.set);
+    Ok(Config::load(sources)?)
+}
+
+/// Opens the store of the call's home.
+pub(crate) fn of_home(call: &Call, access: Access) -> Result<Arc<dyn Store>, Stop> {
+    let found = home(call)?;
+    if access == Access::Write {
+        made(call, found.root())?;
+    }
+    let config = config_of(call, found)?;
+    let store = &config.settings.store;
+    let mut options = OpenOptions::new(
+        config.home.root().to_path_buf(),
+        this_process(&*call.clock),
+        Arc::clone(&call.clock),
+    )
+    .with_lease(store.lease)
+    .with_hung_after(config.settings.process.hung_after);
+    options.read_only = access == Access::Read;
+    options.create = access == Access::Write;
+    options.busy_timeout = store.busy_limit;
+    // The handle does not offer every verb yet; until it does this program opens no file.
+    Err(unfinished(&options.home))
+}
+
+/// Makes the home unless it is made, and says so.
+pub(crate) fn made(call: &Call, root: &Path) -> Result<Home, Stop> {
+    let created = Home::create(root)?;
+    if created.new {
+        call.note(&format!("made a home: {}", created.home.root().display()));
+    }
+    Ok(created.home)
+}
+
+/// Opens the system of the call's home: this process joins it.
+pub(crate) fn system(call: &Call) -> Result<System, Stop> {
+    let config = config(call)?;
+    made(call, config.home.root())?;
+    Err(unfinished(config.home.root()))
+}
+
+/// The types of this home: shipped ones, those of its file, and those that processes declared.
+pub(crate) fn catalog(call: &Call) -> Result<Catalog, Stop> {
+    let store = reading_if_there(call)?;
+    catalog_of(call, store.as_deref())
+}
+
+/// The same, with a store that is open already.
+pub(crate) fn catalog_with(call: &Call, store: &dyn Store) -> Result<Catalog, Stop> {
+    catalog_of(call, Some(store))
+}
+
+fn catalog_of(call: &Call, store: Option<&dyn Store>) -> Result<Catalog, Stop> {
+    let catalog = Catalog::ringrift();
+    config(call)?.declare_types(&catalog)?;
+    if let Some(store) = store {
+        for declared in store.declared_types().wait()? {
+            catalog.learn(&declared.value, &declared.declaration)?;
+        }
+    }
+    Ok(catalog)
+}
+
+/// Refuses: the SQLite store does not offer every verb yet.
+fn unfinished(home: &Path) -> Stop {
+    StoreError::new(
+        ErrorCode::Closed,
+        format!("this build cannot open the store of {}", home.display()),
+    )
+    .into()
+}
