@@ -16,6 +16,7 @@ use super::keeper::{Keeper, check_not_forked, keeper};
 use super::line::{Line, Notice};
 use super::neighbours::Neighbours;
 use super::open::{OpenOptions, Opened, open};
+use super::open_guard::{Held, hold};
 use super::presence::Presence;
 use super::reader::Reader;
 use super::registry::Leave;
@@ -44,6 +45,7 @@ pub struct SqliteStore {
     pub(super) presence: Arc<Presence>,
     pub(super) reading: Use,
     notes: Vec<String>,
+    held: Mutex<Option<Held>>,
     pid: u32,
     courier: Mutex<Option<JoinHandle<()>>>,
 }
@@ -54,6 +56,7 @@ struct Facts {
     database: PathBuf,
     reading: Use,
     presence: Arc<Presence>,
+    held: Held,
     notes: Vec<String>,
 }
 
@@ -92,6 +95,7 @@ impl SqliteStore {
                  in this process, such as Python's sqlite3, can lose commits"
             ));
         }
+        notes.extend(keeper.note().map(str::to_owned));
         for note in &notes {
             line.say(Notice::Warn(note.clone()));
         }
@@ -102,6 +106,7 @@ impl SqliteStore {
             options,
             presence: facts.presence,
             reading: facts.reading,
+            held: Mutex::new(Some(facts.held)),
             notes,
             pid: keeper.pid(),
             courier: Mutex::new(Some(courier)),
@@ -224,6 +229,12 @@ impl SqliteStore {
         end(&self.line, &self.courier);
         // The row says that it left before the page says so.
         self.presence.close();
+        drop(
+            self.held
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
     }
 }
 
@@ -312,6 +323,7 @@ fn start_first(keeper: &Keeper, line: &Arc<Line>, options: &OpenOptions) -> Resu
         };
         let facts = Facts {
             home,
+            held: hold(&database),
             database: database.clone(),
             reading,
             presence: Arc::clone(&presence),

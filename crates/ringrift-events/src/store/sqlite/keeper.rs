@@ -29,6 +29,7 @@ pub(crate) struct Keeper {
     spawns: Mutex<SyncSender<Spawn>>,
     pid: u32,
     refused: Option<String>,
+    note: Option<String>,
 }
 
 static KEEPER: OnceLock<Result<Keeper, String>> = OnceLock::new();
@@ -73,7 +74,10 @@ impl Keeper {
         let (done, answer) = sync_channel(1);
         let spawn = Spawn {
             name,
-            task: Box::new(task),
+            task: Box::new(move || {
+                super::open_guard::mark_thread();
+                task();
+            }),
             done,
         };
         let gone = || Error::new(ErrorCode::Io, "the keeper of the database threads is gone");
@@ -93,6 +97,11 @@ impl Keeper {
         self.pid
     }
 
+    /// What else is unusual about the table.
+    pub(crate) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
     /// Why there is no private table, if there is none. It must be said loudly: beside a second
     /// copy of SQLite in this process, commits may then be lost.
     pub(crate) fn refused(&self) -> Option<&str> {
@@ -106,21 +115,33 @@ fn start() -> io::Result<Keeper> {
     thread::Builder::new()
         .name("rr-keeper".to_owned())
         .spawn(move || {
-            let refused = super::private_table::enter()
-                .err()
-                .map(|error| error.to_string());
+            let table = super::private_table::enter();
+            let guarded = match &table {
+                // Without a table of its own nothing is wrong with other threads' connections.
+                Err(_) => Ok(()),
+                Ok(_) => super::open_guard::install(),
+            };
+            let note = guarded.err().map(|error| error.message);
             // The starter waits for this; if it is gone, so is the process.
-            if entered.send(refused).is_ok() {
+            if entered.send((table, note)).is_ok() {
                 serve(&requests);
             }
         })?;
-    let refused = answer
+    let (table, mut note) = answer
         .recv()
         .map_err(|_| io::Error::other("the keeper ended at its start"))?;
+    let refused = match table {
+        Ok(low) => {
+            note = low.or(note);
+            None
+        }
+        Err(error) => Some(error.to_string()),
+    };
     Ok(Keeper {
         spawns: Mutex::new(spawns),
         pid: std::process::id(),
         refused,
+        note,
     })
 }
 
@@ -141,22 +162,44 @@ mod tests {
     fn a_descriptor_of_the_process_does_not_exist_on_a_database_thread() {
         let keeper = keeper().unwrap();
         assert_eq!(keeper.refused(), None, "this kernel refuses close_range");
-        // High enough that the private table, which few use, does not have the number.
+        // Higher than what the tests' own stores use of the private table.
         let file = std::fs::File::open("/dev/null").unwrap();
-        let high = rustix::io::fcntl_dupfd_cloexec(&file, 900).unwrap();
+        let high = rustix::io::fcntl_dupfd_cloexec(&file, 1_000).unwrap();
         let number = high.as_raw_fd();
         let (tell, told) = sync_channel(1);
         keeper
             .spawn("rr-test", move || {
                 let link = std::fs::read_link(format!("/proc/thread-self/fd/{number}"));
                 let null = std::fs::read_link("/proc/thread-self/fd/2");
-                tell.send((link.is_err(), null.ok())).unwrap();
+                let opened = std::fs::File::open("/dev/null").unwrap().as_raw_fd();
+                tell.send((link.is_err(), null.ok(), opened)).unwrap();
             })
             .unwrap();
-        let (absent, null) = told.recv().unwrap();
+        let (absent, null, opened) = told.recv().unwrap();
         assert!(absent);
+        assert!(opened >= 300, "files begin at {opened}");
         assert_eq!(null.unwrap(), std::path::Path::new("/dev/null"));
         let _still: BorrowedFd<'_> = std::os::fd::AsFd::as_fd(&high);
+    }
+
+    #[test]
+    fn a_low_number_leads_nowhere_on_a_database_thread() {
+        let (tell, told) = sync_channel(1);
+        keeper()
+            .unwrap()
+            .spawn("rr-test", move || {
+                tell.send(std::fs::read_to_string("/proc/thread-self/fdinfo/12").unwrap())
+                    .unwrap();
+            })
+            .unwrap();
+        let told = told.recv().unwrap();
+        let flags = told
+            .lines()
+            .find_map(|line| line.strip_prefix("flags:"))
+            .unwrap();
+        // O_PATH: reading and writing answer EBADF.
+        let flags = u32::from_str_radix(flags.trim(), 8).unwrap();
+        assert_ne!(flags & 0o10_000_000, 0, "{told}");
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod inbox;
 mod keeper;
 mod line;
 mod neighbours;
+mod open_guard;
 mod presence;
 mod private_table;
 mod reader;
