@@ -16,6 +16,8 @@ CREATE TABLE subscription_rows (
     settled    INTEGER NOT NULL,
     paused_at  TEXT,
     paused_by  TEXT,
+    -- Since when no process hosts it; none while one does.
+    unhosted_at TEXT,
     created_at TEXT    NOT NULL,
     ended_at   TEXT
 );
@@ -171,12 +173,24 @@ CREATE TABLE dedup_keys (
 CREATE INDEX dedup_keys_forget ON dedup_keys (forget_us);
 CREATE INDEX dedup_keys_owner ON dedup_keys (owner) WHERE owner IS NOT NULL;
 
--- Up to where some poller has read; one row.
+-- Up to where some poller has read; one row. `restores` counts restores of deleted events: a
+-- process that remembers having passed a place looks again when it changed.
 CREATE TABLE poll_mark (
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    seq INTEGER NOT NULL
+    one      INTEGER PRIMARY KEY CHECK (one = 1),
+    seq      INTEGER NOT NULL,
+    restores INTEGER NOT NULL
 );
-INSERT INTO poll_mark (one, seq) VALUES (1, 0);
+INSERT INTO poll_mark (one, seq, restores) VALUES (1, 0, 0);
+
+-- Parts of the log whose deliveries ended by retention before they were handled.
+CREATE TABLE lapses (
+    subscription INTEGER NOT NULL,
+    generation   INTEGER NOT NULL,
+    after        INTEGER NOT NULL,
+    last_seq     INTEGER NOT NULL,
+    at           TEXT    NOT NULL,
+    PRIMARY KEY (subscription, generation, after)
+) WITHOUT ROWID;
 
 -- Deleted events are rows beside the log: a statement that deletes millions writes a few bytes for
 -- each, not the event again. What they were owed follows from the positions at that moment, which

@@ -153,6 +153,21 @@ impl Segment {
                 .is_none_or(|filter| filter.evaluate(payload))
     }
 
+    /// The same of a row's columns; the payload is copied only when the filter asks for it.
+    pub(crate) fn takes_row(&self, event_type: &str, payload: &str) -> bool {
+        let named = match &self.definition.types {
+            TypeSet::All => true,
+            TypeSet::Only(types) => types
+                .binary_search_by(|known| known.as_str().cmp(event_type))
+                .is_ok(),
+        };
+        named
+            && self
+                .filter
+                .as_ref()
+                .is_none_or(|filter| filter.evaluate(&Payload::from_checked(payload)))
+    }
+
     /// Whether the version is for this place of the log.
     pub(crate) fn covers(&self, seq: Seq) -> bool {
         self.valid_from <= seq.0 && seq.0 < self.valid_to
@@ -211,3 +226,79 @@ pub(crate) fn json<T: serde::de::DeserializeOwned>(
     serde_json::from_str(row.get_ref(index)?.as_str()?)
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(e)))
 }
+
+/// How many events after `after` up to `to` the subscription's versions take, deleted ones left
+/// out, and those that have a redelivery of their own in `without`.
+pub(crate) fn count_matching(
+    tx: &Tx<'_>,
+    segments: &[Segment],
+    (after, to): (i64, i64),
+    without: Option<(SubscriptionId, i64)>,
+) -> Result<u64, Error> {
+    let mut statement = tx.conn.prepare_cached(
+        "SELECT e.seq, e.event_type, e.payload FROM events AS e \
+         WHERE e.seq > ?1 AND e.seq <= ?2 \
+           AND NOT EXISTS (SELECT 1 FROM deleted_events AS d WHERE d.seq = e.seq) \
+           AND NOT EXISTS (SELECT 1 FROM redeliveries AS r WHERE r.subscription = ?3 \
+             AND r.generation = ?4 AND r.event_seq = e.seq AND r.event_seq IS NOT NULL \
+             AND r.why <> 'replay' AND r.live = 0) \
+         ORDER BY e.seq",
+    )?;
+    let (id, generation) = without.map_or((0, 0), |(id, generation)| (id.0, generation));
+    let mut rows = statement.query([after, to, id, generation])?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        let seq = row.get(0)?;
+        if let Some(segment) = segment_at(segments, seq) {
+            count += u64::from(segment.takes_row(row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?));
+        }
+    }
+    Ok(count)
+}
+
+/// Where the current generation began: everything after it is its.
+pub(crate) fn generation_after(tx: &Tx<'_>, standing: &Standing) -> Result<i64, Error> {
+    Ok(tx
+        .conn
+        .prepare_cached(
+            "SELECT after FROM generations WHERE subscription = ?1 AND generation = ?2",
+        )?
+        .query_row([standing.id.0, standing.generation], |row| row.get(0))?)
+}
+
+/// Ends the present generation's open work: claims are cut at what they settled and fenced, and
+/// redeliveries in `states` take `state`. Answers how many redeliveries ended.
+pub(crate) fn end_open_work(
+    tx: &Tx<'_>,
+    standing: &Standing,
+    states: &str,
+    state: &str,
+) -> Result<u64, Error> {
+    let of = [standing.id.0, standing.generation];
+    tx.conn
+        .prepare_cached(
+            "DELETE FROM claims WHERE subscription = ?1 AND generation = ?2 \
+             AND settled_us IS NULL AND settled_to < first_seq",
+        )?
+        .execute(of)?;
+    tx.conn
+        .prepare_cached(
+            "UPDATE claims SET last_seq = settled_to, settled_us = ?3, fence = fence + 1 \
+             WHERE subscription = ?1 AND generation = ?2 AND settled_us IS NULL",
+        )?
+        .execute([of[0], of[1], tx.now.0])?;
+    let sql = format!(
+        "UPDATE redeliveries SET before_end = CASE state WHEN 'dead' THEN 'dead' \
+             ELSE 'retrying' END, state = ?3, due_us = NULL, owner = NULL, held_us = NULL, \
+           fence = fence + 1, ended_us = ?4 \
+         WHERE subscription = ?1 AND live = 0 AND state IN ({states}) AND generation = ?2"
+    );
+    let ended = tx
+        .conn
+        .prepare_cached(&sql)?
+        .execute(rusqlite::params![of[0], of[1], state, tx.now.0])?;
+    Ok(ended as u64)
+}
+
+/// States of redeliveries that a process or the clock will still move.
+pub(crate) const UNFINISHED: &str = "'waiting', 'retrying', 'running'";

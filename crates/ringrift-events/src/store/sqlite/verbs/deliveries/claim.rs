@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::params;
 
 use super::ledger::{OpenClaim, open_claims_of};
-use super::scan::Found;
+use super::scan::{Found, restores};
 use crate::event::{Event, Seq};
 use crate::store::Error;
 use crate::store::deliveries::{CLAIM_EVENTS_MAX, Claim, ClaimToken, Why};
@@ -51,7 +51,9 @@ impl Verb for TakeClaim {
         if let Some(claim) = open.iter().find(|claim| claim.owner.is_none()) {
             return take_ownerless(tx, &standing, claim, self.max);
         }
-        let stands = standing.generation == found.generation.0 && standing.cursor == found.cursor.0;
+        let stands = standing.generation == found.generation.0
+            && standing.cursor == found.cursor.0
+            && restores(tx)? == found.restores;
         if found.ownerless || !stands {
             return Ok(Taken::Again);
         }

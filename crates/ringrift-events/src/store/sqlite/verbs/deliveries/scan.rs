@@ -9,9 +9,12 @@ use crate::event::{Event, Seq};
 use crate::store::Error;
 use crate::store::deliveries::{CLAIM_EVENTS_MAX, Want};
 use crate::store::log::TypeSet;
+use crate::store::sqlite::identity;
+use crate::store::sqlite::neighbours::readable;
+use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::rows::{EVENT_COLUMN_COUNT, EVENT_COLUMNS, event};
 use crate::store::sqlite::verb::{Plain, Question, Tx};
-use crate::store::sqlite::verbs::positions::{durable, segment_at, segments};
+use crate::store::sqlite::verbs::positions::{durable, head, segment_at, segments};
 use crate::store::subscriptions::{Generation, SubscriptionId};
 
 /// Most rows of the log that one look reads: bounds a step over what does not match to some
@@ -25,7 +28,18 @@ const CLAIM_BYTES_MAX: usize = 4 << 20;
 /// between the stored cursor and it matches nothing.
 pub(crate) struct Scan {
     pub(crate) want: Want,
-    pub(crate) from: Option<(Generation, Seq)>,
+    pub(crate) from: Option<Passed>,
+    /// Knows how far the log is synced; none reads to its end.
+    pub(crate) presence: Option<Arc<Presence>>,
+}
+
+/// A place up to which nothing matches, and what it holds for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Passed {
+    pub(crate) generation: Generation,
+    /// The restores of deleted events known then: a later one may bring events back below it.
+    pub(crate) restores: i64,
+    pub(crate) to: Seq,
 }
 
 /// What a look found.
@@ -35,6 +49,8 @@ pub(crate) struct Found {
     pub(crate) generation: Generation,
     /// The stored cursor the look started from: taking compares it.
     pub(crate) cursor: Seq,
+    /// The restores known at the look: taking compares it.
+    pub(crate) restores: i64,
     /// Everything up to here was looked at.
     pub(crate) read_to: Seq,
     /// More may follow at once.
@@ -65,6 +81,7 @@ impl Question for Scan {
             subscription: standing.id,
             generation,
             cursor: Seq(standing.cursor),
+            restores: restores(tx)?,
             read_to: Seq(standing.cursor),
             more: false,
             ownerless: open.iter().any(|claim| claim.owner.is_none()),
@@ -73,10 +90,11 @@ impl Question for Scan {
         if found.ownerless {
             return Ok(Some(found));
         }
-        if let Some((known, seq)) = self.from
-            && known == generation
+        if let Some(passed) = self.from
+            && passed.generation == generation
+            && passed.restores == found.restores
         {
-            found.read_to = found.read_to.max(seq);
+            found.read_to = found.read_to.max(passed.to);
         }
         self.read(tx, &mut found)?;
         Ok(Some(found))
@@ -94,13 +112,15 @@ impl Scan {
         if hosted.is_none_or(|version| version < segment.number) {
             return Ok(());
         }
+        let border = segment.valid_to.saturating_sub(1);
+        let end = border.min(self.readable(tx)?);
         let sql = format!(
             "SELECT {EVENT_COLUMNS}, {NOT_DELETED} FROM events AS e \
-             WHERE e.seq > ?1 AND e.seq < ?2 ORDER BY e.seq LIMIT ?3"
+             WHERE e.seq > ?1 AND e.seq <= ?2 ORDER BY e.seq LIMIT ?3"
         );
         let mut statement = tx.conn.prepare_cached(&sql)?;
         let limit = i64::try_from(SCAN_ROWS_MAX).unwrap_or(i64::MAX);
-        let mut rows = statement.query([found.read_to.0, segment.valid_to, limit])?;
+        let mut rows = statement.query([found.read_to.0, end, limit])?;
         let max = self.want.max.clamp(1, CLAIM_EVENTS_MAX);
         let (mut read, mut bytes) = (0, 0);
         while let Some(row) = rows.next()? {
@@ -125,14 +145,32 @@ impl Scan {
                 return Ok(());
             }
         }
-        if read < SCAN_ROWS_MAX && segment.valid_to != i64::MAX {
-            // The end of an old version: the next look begins at the border.
-            found.read_to = found.read_to.max(Seq(segment.valid_to - 1));
+        if read < SCAN_ROWS_MAX {
+            // Also where retention has left no row; at the end of an old version the next look
+            // begins at the border.
+            found.read_to = found.read_to.max(Seq(end));
+            found.more = end == border && segment.valid_to != i64::MAX;
+        } else {
             found.more = true;
         }
-        found.more |= read == SCAN_ROWS_MAX;
         Ok(())
     }
+
+    /// The last place that readers may act on.
+    fn readable(&self, tx: &Tx<'_>) -> Result<i64, Error> {
+        // The end is read before the synced place: a sync in between only shows more.
+        let end = head(tx)?;
+        match &self.presence {
+            Some(presence) => Ok(end.min(readable(presence, identity::incarnation(tx.conn)?))),
+            None => Ok(end),
+        }
+    }
+}
+
+/// How often deleted events were restored.
+pub(super) fn restores(tx: &Tx<'_>) -> Result<i64, Error> {
+    let sql = "SELECT restores FROM poll_mark";
+    Ok(tx.conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }
 
 /// Whether the set takes a type, told before the row is read any further.

@@ -12,4 +12,4 @@ pub(crate) use pause::Pause;
 pub(crate) use remove::Remove;
 pub(crate) use seek::Seek;
 pub(crate) use subscribe::Subscribe;
-pub(crate) use unsubscribe::Unsubscribe;
+pub(crate) use unsubscribe::{Unsubscribe, end_live_of, unhost};

@@ -173,6 +173,12 @@ fn join(
              WHERE version <> excluded.version",
         )?
         .execute(params![id.0, tx.process_row, version, tx.now.to_sql()])?;
+    tx.conn
+        .prepare_cached(
+            "UPDATE subscription_rows SET unhosted_at = NULL \
+             WHERE id = ?1 AND unhosted_at IS NOT NULL",
+        )?
+        .execute([id.0])?;
     let generation = tx
         .conn
         .prepare_cached("SELECT generation FROM subscription_rows WHERE id = ?1")?

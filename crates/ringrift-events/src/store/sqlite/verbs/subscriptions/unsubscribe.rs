@@ -21,9 +21,7 @@ impl Verb for Unsubscribe {
 
     fn run(self, tx: &Tx<'_>) -> Result<(), Error> {
         let standing = standing(tx, self.id)?;
-        tx.conn
-            .prepare_cached("DELETE FROM hosts WHERE subscription = ?1 AND process = ?2")?
-            .execute([self.id.0, tx.process_row])?;
+        unhost(tx, tx.process_row, Some(self.id))?;
         if standing.kind == Kind::Live && !standing.ended {
             let at = match self.at {
                 Some(seq) => seq.0,
@@ -46,5 +44,43 @@ pub(crate) fn end_live(tx: &Tx<'_>, id: SubscriptionId, valid_to: i64) -> Result
     tx.conn
         .prepare_cached("UPDATE subscription_rows SET ended_at = ?2 WHERE id = ?1")?
         .execute(params![id.0, tx.now.to_sql()])?;
+    Ok(())
+}
+
+/// Makes a process stop hosting a subscription, or all; notes since when nobody hosts it.
+pub(crate) fn unhost(
+    tx: &Tx<'_>,
+    process: i64,
+    only: Option<SubscriptionId>,
+) -> Result<(), Error> {
+    let only = only.map(|id| id.0);
+    let now = tx.now.to_sql();
+    tx.conn
+        .prepare_cached(
+            "UPDATE subscription_rows SET unhosted_at = ?3 WHERE unhosted_at IS NULL \
+               AND id IN (SELECT subscription FROM hosts WHERE process = ?1 \
+                          AND (?2 IS NULL OR subscription = ?2)) \
+               AND NOT EXISTS (SELECT 1 FROM hosts AS h WHERE h.subscription = \
+                   subscription_rows.id AND h.process <> ?1)",
+        )?
+        .execute(params![process, only, now])?;
+    tx.conn
+        .prepare_cached(
+            "DELETE FROM hosts WHERE process = ?1 AND (?2 IS NULL OR subscription = ?2)",
+        )?
+        .execute(params![process, only])?;
+    Ok(())
+}
+
+/// Ends every live subscription of a process.
+pub(crate) fn end_live_of(tx: &Tx<'_>, process: i64, valid_to: i64) -> Result<(), Error> {
+    let mut statement = tx.conn.prepare_cached(
+        "SELECT id FROM subscription_rows WHERE process = ?1 AND kind = 'live' \
+         AND ended_at IS NULL",
+    )?;
+    let rows = statement.query_map([process], |row| row.get(0))?;
+    for id in rows.collect::<Result<Vec<i64>, _>>()? {
+        end_live(tx, SubscriptionId(id), valid_to)?;
+    }
     Ok(())
 }

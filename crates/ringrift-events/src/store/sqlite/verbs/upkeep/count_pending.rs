@@ -1,0 +1,25 @@
+//! How many events are pending, by the public view itself.
+
+use crate::store::Error;
+use crate::store::sqlite::verb::{Plain, Question, Tx};
+
+/// See [`crate::store::Upkeep::count_pending`].
+pub(crate) struct CountPending;
+
+impl Plain for CountPending {}
+
+/// The view's own answer: there is no second definition that could differ.
+pub(super) const PENDING: &str = "SELECT COUNT(*) FROM cross_process_events WHERE acked = 0";
+
+impl Question for CountPending {
+    type Answer = u64;
+
+    fn run(self, tx: &Tx<'_>) -> Result<u64, Error> {
+        Ok(tx.conn.prepare_cached(PENDING)?.query_row([], |row| row.get(0))?)
+    }
+
+    fn time_limit(&self) -> std::time::Duration {
+        // With everything pending, five million rows are judged one by one.
+        std::time::Duration::from_secs(60)
+    }
+}

@@ -1,0 +1,21 @@
+//! The verbs that keep the store well: takeover, retention, counting, clearing and restoring.
+
+mod clear_queue;
+mod count_pending;
+mod depart;
+mod find_dead;
+mod mark;
+mod restore_queue;
+mod retain;
+mod take_over;
+mod tallies;
+
+pub(crate) use clear_queue::ClearQueue;
+pub(crate) use count_pending::CountPending;
+pub(crate) use depart::Depart;
+pub(crate) use find_dead::FindDead;
+pub(crate) use mark::SaveMark;
+pub(crate) use restore_queue::{RestoreQueue, Restored};
+pub(crate) use retain::Retain;
+pub(crate) use take_over::TakeOver;
+pub(crate) use tallies::Tallies;
