@@ -218,8 +218,9 @@ pub trait Registry: Send + Sync {
     /// Every process known, live ones first.
     fn processes(&self) -> Pending<Vec<ProcessState>>;
 
-    /// Writes the heartbeat, counters and poller's place of this process. Never waits, writes no
-    /// row, fails silently only after [`super::Store::close`].
+    /// Writes the heartbeat, counters and poller's place of this process. Never waits, fails
+    /// silently only after [`super::Store::close`]. The place is also saved where public SQL sees
+    /// it (`acked`), at most once a second and only while it moves: an idle home commits nothing.
     fn beat(&self, counters: Counters, polled_to: Seq);
 
     /// Notes that a handler starts; the slot is to be given back to [`Registry::ended`]. Never

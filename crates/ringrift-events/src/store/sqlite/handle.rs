@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::claiming::PassedPlaces;
 use super::connection::{Use, connect};
 use super::housekeeper::Housekeeper;
 use super::identity::FileId;
@@ -22,7 +23,9 @@ use super::reader::Reader;
 use super::registry::Leave;
 use super::request::{Reading, Request, Writing};
 use super::syncer::Syncer;
+use super::upkeep::Mark;
 use super::verb::{Question, Verb};
+use super::verbs::upkeep::Depart;
 use super::writer::Writer;
 use super::{courier, fault};
 use crate::event::ProcessId;
@@ -43,6 +46,12 @@ pub struct SqliteStore {
     pub(super) home: PathBuf,
     pub(super) database: PathBuf,
     pub(super) presence: Arc<Presence>,
+    /// For follow-ups that ask again: they run on the courier and must not keep the handle alive.
+    pub(super) own: Weak<SqliteStore>,
+    /// Where this process knows that its durable subscriptions match nothing.
+    pub(super) passed: PassedPlaces,
+    /// Up to where the poller has read, and what of it is saved.
+    pub(super) mark: Mark,
     pub(super) reading: Use,
     notes: Vec<String>,
     held: Mutex<Option<Held>>,
@@ -99,7 +108,10 @@ impl SqliteStore {
         for note in &notes {
             line.say(Notice::Warn(note.clone()));
         }
-        Ok(Arc::new(SqliteStore {
+        Ok(Arc::new_cyclic(|own| SqliteStore {
+            own: Weak::clone(own),
+            passed: PassedPlaces::default(),
+            mark: Mark::default(),
             line,
             home: facts.home,
             database: facts.database,
@@ -161,15 +173,29 @@ impl SqliteStore {
         pending
     }
 
+    /// Asks a reader; `then` runs on the courier before async callers wake.
+    pub(super) fn read_then<Q: Question>(
+        &self,
+        question: Q,
+        then: impl FnOnce(&Result<Q::Answer, Error>) + Send + 'static,
+    ) -> Pending<Q::Answer> {
+        let (answer, pending) = Pending::channel_then(then);
+        self.submit_read(question, answer);
+        pending
+    }
+
     /// Asks a reader.
     pub(super) fn read<Q: Question>(&self, question: Q) -> Pending<Q::Answer> {
         let (answer, pending) = Pending::channel();
-        let admitted = self.admit(0);
-        match admitted {
+        self.submit_read(question, answer);
+        pending
+    }
+
+    fn submit_read<Q: Question>(&self, question: Q, answer: Answer<Q::Answer>) {
+        match self.admit(0) {
             Err(error) => now(&answer, error),
             Ok(()) => self.push(Box::new(Reading::new(question, answer)), false),
         }
-        pending
     }
 
     /// What every call looks at first.
@@ -221,6 +247,8 @@ impl SqliteStore {
             return;
         }
         if !self.options.read_only {
+            // What it holds goes back before its row says that it left.
+            self.write(Depart { polled_to: None }).forget();
             self.write(Leave {
                 presence: Arc::clone(&self.presence),
             })

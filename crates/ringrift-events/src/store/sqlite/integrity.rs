@@ -4,6 +4,7 @@ use rusqlite::Connection;
 
 use super::SqliteStore;
 use super::housekeeper::wal_of;
+use super::long::Place;
 use crate::store::upkeep::Checked;
 use crate::store::{Error, Pending};
 
@@ -14,21 +15,23 @@ impl SqliteStore {
     /// Checks the file's structure, indexes and the log's own promises. The sums of deliveries
     /// are checked by those who keep them.
     pub(crate) fn check_file(&self) -> Pending<Checked> {
-        self.work(|place| {
-            let conn = place.reader()?;
-            let mut checked = Checked {
-                problems: problems(&conn)?,
-                ..Checked::default()
-            };
-            if checked.problems.is_empty() {
-                look_at_log(&conn, &mut checked)?;
-            }
-            let size =
-                |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len());
-            checked.bytes = size(&place.database) + size(&wal_of(&place.database));
-            Ok(checked)
-        })
+        self.work(check)
     }
+}
+
+/// The check itself, on a connection of its own.
+pub(super) fn check(place: &Place) -> Result<Checked, Error> {
+    let conn = place.reader()?;
+    let mut checked = Checked {
+        problems: problems(&conn)?,
+        ..Checked::default()
+    };
+    if checked.problems.is_empty() {
+        look_at_log(&conn, &mut checked)?;
+    }
+    let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |file| file.len());
+    checked.bytes = size(&place.database) + size(&wal_of(&place.database));
+    Ok(checked)
 }
 
 /// What SQLite finds wrong with a file; empty when all is well.

@@ -41,9 +41,14 @@ mod long;
 mod restore;
 mod sql;
 
+mod claiming;
+mod deliveries;
+mod letters;
 mod log;
 mod registry;
 mod rows;
+mod subscriptions;
+mod upkeep;
 mod verb;
 mod verbs;
 

@@ -33,6 +33,7 @@ impl Registry for SqliteStore {
 
     fn beat(&self, counters: Counters, polled_to: Seq) {
         self.presence.beat(counters, polled_to);
+        self.mark_polled(polled_to);
     }
 
     fn started(&self, running: Running) -> Option<Slot> {

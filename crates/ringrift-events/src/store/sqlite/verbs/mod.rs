@@ -5,3 +5,11 @@ pub(super) mod find;
 pub(super) mod head;
 pub(super) mod list;
 pub(super) mod read;
+
+pub(super) mod deliveries;
+pub(super) mod letters;
+pub(super) mod subscriptions;
+pub(super) mod upkeep;
+
+pub(super) mod positions;
+pub(super) mod record;

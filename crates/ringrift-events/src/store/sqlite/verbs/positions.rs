@@ -218,6 +218,16 @@ pub(crate) fn type_names(types: &TypeSet) -> Vec<&str> {
     }
 }
 
+/// A count, from the first column.
+pub(crate) fn natural(row: &rusqlite::Row<'_>) -> rusqlite::Result<u64> {
+    natural_at(row, 0)
+}
+
+/// A count, from one column. A negative one, which no statement here makes, reads as none.
+pub(crate) fn natural_at(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(index)?).unwrap_or(0))
+}
+
 /// A JSON column.
 pub(crate) fn json<T: serde::de::DeserializeOwned>(
     row: &rusqlite::Row<'_>,
@@ -250,7 +260,8 @@ pub(crate) fn count_matching(
     while let Some(row) = rows.next()? {
         let seq = row.get(0)?;
         if let Some(segment) = segment_at(segments, seq) {
-            count += u64::from(segment.takes_row(row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?));
+            let text = |index: usize| -> rusqlite::Result<&str> { Ok(row.get_ref(index)?.as_str()?) };
+            count += u64::from(segment.takes_row(text(1)?, text(2)?));
         }
     }
     Ok(count)

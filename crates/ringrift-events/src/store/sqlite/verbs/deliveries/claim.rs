@@ -179,7 +179,7 @@ fn without_blocked_keys(
     for event in events {
         match &event.key {
             Some(key) if blocked.contains(key) => {
-                insert_row(tx, &NewRow::waiting(standing, &event, Why::HandedBack))?;
+                insert_row(tx, &NewRow::waiting(standing, &event, Why::KeyBlocked))?;
             }
             Some(_) | None => free.push(event),
         }

@@ -22,7 +22,7 @@ pub(crate) use claim_due::{ClaimDue, NextDue};
 pub(crate) use give_up::GiveUp;
 pub(crate) use hand_back::HandBack;
 pub(crate) use late::{Late, release_held};
-pub(crate) use ledger::{NOT_DELETED, OpenClaim, open_claims, open_claims_of};
+pub(crate) use ledger::{OpenClaim, open_claims, open_claims_of};
 pub(crate) use park::Park;
 pub(crate) use replay::Replay;
 pub(crate) use reserve::{ReserveKeys, release_keys_of};

@@ -69,6 +69,9 @@ impl Question for Scan {
 
     fn run(self, tx: &Tx<'_>) -> Result<Option<Found>, Error> {
         let standing = durable(tx, self.want.subscription, "claim for")?;
+        let Some(hosted) = hosted_version(tx, standing.id)? else {
+            return Ok(None);
+        };
         if standing.paused || standing.ended {
             return Ok(None);
         }
@@ -96,20 +99,19 @@ impl Question for Scan {
         {
             found.read_to = found.read_to.max(passed.to);
         }
-        self.read(tx, &mut found)?;
+        self.read(tx, hosted, &mut found)?;
         Ok(Some(found))
     }
 }
 
 impl Scan {
-    fn read(&self, tx: &Tx<'_>, found: &mut Found) -> Result<(), Error> {
+    fn read(&self, tx: &Tx<'_>, hosted: i64, found: &mut Found) -> Result<(), Error> {
         let segments = segments(tx, found.subscription)?;
-        let hosted = hosted_version(tx, found.subscription)?;
         let Some(segment) = segment_at(&segments, found.read_to.0 + 1) else {
             return Ok(());
         };
         // A process with an old version claims only below the border.
-        if hosted.is_none_or(|version| version < segment.number) {
+        if hosted < segment.number {
             return Ok(());
         }
         let border = segment.valid_to.saturating_sub(1);
@@ -126,7 +128,8 @@ impl Scan {
         while let Some(row) = rows.next()? {
             read += 1;
             let seq = Seq(row.get(0)?);
-            if names(&segment.definition.types, row.get_ref(2)?.as_str()?)
+            let name = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
+            if names(&segment.definition.types, name)
                 && row.get(EVENT_COLUMN_COUNT)?
             {
                 let event = event(row)?;
@@ -184,7 +187,7 @@ fn names(types: &TypeSet, name: &str) -> bool {
 }
 
 /// The version this process hosts.
-fn hosted_version(tx: &Tx<'_>, id: SubscriptionId) -> Result<Option<i64>, Error> {
+pub(super) fn hosted_version(tx: &Tx<'_>, id: SubscriptionId) -> Result<Option<i64>, Error> {
     Ok(tx
         .conn
         .prepare_cached("SELECT version FROM hosts WHERE subscription = ?1 AND process = ?2")?

@@ -2,6 +2,7 @@
 
 use crate::store::Error;
 use crate::store::sqlite::verb::{Plain, Question, Tx};
+use crate::store::sqlite::verbs::positions::natural;
 
 /// See [`crate::store::Letters::count_letters`].
 pub(crate) struct CountLetters;
@@ -13,6 +14,6 @@ impl Question for CountLetters {
 
     fn run(self, tx: &Tx<'_>) -> Result<u64, Error> {
         let sql = "SELECT COUNT(*) FROM dead_letter_queue";
-        Ok(tx.conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+        Ok(tx.conn.prepare_cached(sql)?.query_row([], natural)?)
     }
 }

@@ -207,6 +207,7 @@ fn why_text(why: Why) -> &'static str {
         Why::Retry => "retry",
         Why::LeaseLost => "lease_lost",
         Why::HandedBack => "handed_back",
+        Why::KeyBlocked => "key_blocked",
         Why::Replay => "replay",
         Why::Restored => "restored",
     }
@@ -214,7 +215,13 @@ fn why_text(why: Why) -> &'static str {
 
 /// The reason with this text; one of a newer version reads as a retry.
 pub(crate) fn why(text: &str) -> Why {
-    [Why::LeaseLost, Why::HandedBack, Why::Replay, Why::Restored]
+    [
+        Why::LeaseLost,
+        Why::HandedBack,
+        Why::KeyBlocked,
+        Why::Replay,
+        Why::Restored,
+    ]
         .into_iter()
         .find(|why| why_text(*why) == text)
         .unwrap_or(Why::Retry)

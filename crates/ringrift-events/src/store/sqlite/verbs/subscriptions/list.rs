@@ -1,18 +1,23 @@
 //! Every subscription as operators see it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::event::{ProcessId, Seq};
 use crate::store::Error;
+use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::rows::{Id, SqlTime};
 use crate::store::sqlite::verb::{Plain, Question, Tx};
-use crate::store::sqlite::verbs::positions::json;
+use crate::store::sqlite::verbs::positions::{json, natural_at};
 use crate::store::subscriptions::{
     Generation, SubscriptionId, SubscriptionState, Version,
 };
 
 /// See [`crate::store::Subscriptions::subscriptions`].
-pub(crate) struct ListSubscriptions;
+pub(crate) struct ListSubscriptions {
+    /// Knows how far the pollers of live subscriptions have read.
+    pub(crate) presence: Option<Arc<Presence>>,
+}
 
 impl Plain for ListSubscriptions {}
 impl Plain for SubscriptionState {}
@@ -47,8 +52,8 @@ impl Question for ListSubscriptions {
                 cursor: Seq(row.get(5)?),
                 settled: Seq(row.get(6)?),
                 claimed: 0,
-                retrying: row.get(8)?,
-                dead: row.get(9)?,
+                retrying: natural_at(row, 8)?,
+                dead: natural_at(row, 9)?,
                 ended_at: row.get::<_, Option<SqlTime>>(7)?.map(|at| at.0),
                 hosts: hosts.remove(&id).unwrap_or_default(),
             })
@@ -58,8 +63,25 @@ impl Question for ListSubscriptions {
         states.retain(|state| !state.versions.is_empty());
         for state in &mut states {
             state.claimed = claimed(tx, state)?;
+            self.follow_poller(state)?;
         }
         Ok(states)
+    }
+}
+
+impl ListSubscriptions {
+    /// A live subscription stands where its process's poller has read to.
+    fn follow_poller(&self, state: &mut SubscriptionState) -> Result<(), Error> {
+        let (Some(presence), Some(process)) = (&self.presence, state.process) else {
+            return Ok(());
+        };
+        if state.ended_at.is_none()
+            && let Some(seen) = presence.look(process)?
+        {
+            state.cursor = state.cursor.max(seen.polled_to);
+            state.settled = state.cursor;
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use rusqlite::params;
 use crate::event::Seq;
 use crate::store::sqlite::verb::{Plain, Question, Tx, Verb};
 use crate::store::sqlite::verbs::positions::{
-    Standing, UNFINISHED, count_matching, durable, end_open_work, head, segments,
+    Standing, UNFINISHED, count_matching, durable, end_open_work, head, natural, segments,
 };
 use crate::store::sqlite::verbs::record::{About, verdict_by};
 use crate::store::subscriptions::SubscriptionId;
@@ -114,6 +114,6 @@ fn owed(tx: &Tx<'_>, standing: &Standing) -> Result<u64, Error> {
     let again: u64 = tx
         .conn
         .prepare_cached(&sql)?
-        .query_row([standing.id.0, standing.generation], |row| row.get(0))?;
+        .query_row([standing.id.0, standing.generation], natural)?;
     Ok(unsettled + again)
 }

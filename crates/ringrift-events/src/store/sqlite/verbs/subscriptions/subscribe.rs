@@ -39,7 +39,7 @@ impl Verb for Subscribe {
             return join(tx, id, current.number, current.valid_from, true);
         }
         if !self.replace {
-            return Err(differs(&current.definition, &self.definition));
+            return Err(current.definition.differs(&self.definition));
         }
         let begin = replace(tx, id, current, &self.definition)?;
         join(tx, id, current.number + 1, begin, true)
@@ -190,43 +190,4 @@ fn join(
         valid_from: Seq(valid_from),
         existed,
     })
-}
-
-/// The refusal, with each field that differs.
-fn differs(stands: &Definition, asked: &Definition) -> Error {
-    let mut fields = Vec::new();
-    let mut compare = |name: &str, a: String, b: String| {
-        if a != b {
-            fields.push(format!("{name} is {a}, asked for {b}"));
-        }
-    };
-    let types = |d: &Definition| type_names(&d.types).join(",");
-    let filter = |d: &Definition| d.filter.clone().unwrap_or_else(|| "none".to_owned());
-    let dedup = |d: &Definition| format!("[{}]", d.dedup.join(","));
-    compare("types", types(stands), types(asked));
-    compare("filter", filter(stands), filter(asked));
-    compare("start", start(stands.start), start(asked.start));
-    compare("dedup", dedup(stands), dedup(asked));
-    compare(
-        "ordered_by_key",
-        stands.ordered_by_key.to_string(),
-        asked.ordered_by_key.to_string(),
-    );
-    Error::new(
-        ErrorCode::SubscriptionDiffers,
-        format!(
-            "subscription {} stands with another definition: {}",
-            stands.name,
-            fields.join("; ")
-        ),
-    )
-    .with_next(format!("ringrift subs show {}", stands.name))
-}
-
-fn start(start: Start) -> String {
-    match start {
-        Start::Now => "now".to_owned(),
-        Start::Beginning => "beginning".to_owned(),
-        Start::After(seq) => format!("after {seq}"),
-    }
 }

@@ -3,6 +3,7 @@
 use super::count_pending::PENDING;
 use crate::store::Error;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
+use crate::store::sqlite::verbs::positions::natural;
 use crate::store::sqlite::verbs::record::{About, act};
 
 /// See [`crate::store::Upkeep::clear_queue`].
@@ -17,7 +18,7 @@ impl Verb for ClearQueue {
 
     fn run(self, tx: &Tx<'_>) -> Result<u64, Error> {
         // A delete through a view reports no count of its own.
-        let pending: u64 = tx.conn.prepare_cached(PENDING)?.query_row([], |row| row.get(0))?;
+        let pending: u64 = tx.conn.prepare_cached(PENDING)?.query_row([], natural)?;
         if pending > 0 {
             tx.conn
                 .prepare_cached("DELETE FROM cross_process_events WHERE acked = 0")?

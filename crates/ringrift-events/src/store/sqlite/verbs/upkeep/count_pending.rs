@@ -2,6 +2,7 @@
 
 use crate::store::Error;
 use crate::store::sqlite::verb::{Plain, Question, Tx};
+use crate::store::sqlite::verbs::positions::natural;
 
 /// See [`crate::store::Upkeep::count_pending`].
 pub(crate) struct CountPending;
@@ -15,7 +16,7 @@ impl Question for CountPending {
     type Answer = u64;
 
     fn run(self, tx: &Tx<'_>) -> Result<u64, Error> {
-        Ok(tx.conn.prepare_cached(PENDING)?.query_row([], |row| row.get(0))?)
+        Ok(tx.conn.prepare_cached(PENDING)?.query_row([], natural)?)
     }
 
     fn time_limit(&self) -> std::time::Duration {

@@ -15,7 +15,6 @@ pub(crate) struct FindDead {
 }
 
 impl Plain for FindDead {}
-impl Plain for ProcessId {}
 
 impl Question for FindDead {
     /// Each with the number of its row.

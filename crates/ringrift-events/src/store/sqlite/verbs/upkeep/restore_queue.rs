@@ -9,7 +9,7 @@ use crate::store::sqlite::rows::{EVENT_COLUMNS, event};
 use crate::store::sqlite::verb::{Plain, Question, Tx, Verb};
 use crate::store::sqlite::verbs::letters::{NewRow, insert_row};
 use crate::store::sqlite::verbs::positions::{
-    Segment, Standing, generation_after, segment_at, segments, standing,
+    Segment, Standing, generation_after, natural, segment_at, segments, standing,
 };
 use crate::store::sqlite::verbs::record::{About, act};
 use crate::store::subscriptions::SubscriptionId;
@@ -37,7 +37,7 @@ impl Question for RestoreQueue {
 
     fn run(self, tx: &Tx<'_>) -> Result<u64, Error> {
         let sql = "SELECT COUNT(*) FROM deleted_events AS d JOIN events AS e ON e.seq = d.seq";
-        Ok(tx.conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+        Ok(tx.conn.prepare_cached(sql)?.query_row([], natural)?)
     }
 }
 

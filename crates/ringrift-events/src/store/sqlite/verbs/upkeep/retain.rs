@@ -234,6 +234,7 @@ impl Step<'_> {
         let passed = "NOT EXISTS (SELECT 1 FROM subscription_rows AS s \
              WHERE s.id = r.subscription AND s.generation = r.generation \
                AND s.ended_at IS NULL AND r.live = 0 AND s.settled < r.event_seq)";
+        let (keep_settled, keep_deleted) = (self.rules.keep_settled, self.rules.keep_deleted);
         let mut ended = |states: &str, keep: Duration| {
             let sql = format!(
                 "DELETE FROM redeliveries WHERE id IN (SELECT r.id FROM redeliveries AS r \
@@ -242,8 +243,8 @@ impl Step<'_> {
             );
             self.delete(tx, &sql, tx.now.before(keep).0)
         };
-        ended("'done', 'recovered', 'expired'", self.rules.keep_settled)?;
-        ended("'discarded', 'purged'", self.rules.keep_deleted)?;
+        ended("'done', 'recovered', 'expired'", keep_settled)?;
+        ended("'discarded', 'purged'", keep_deleted)?;
         let oldest = before_oldest(tx)?;
         self.delete(
             tx,
@@ -319,17 +320,21 @@ impl Step<'_> {
         })?;
         let pairs = rows.collect::<Result<Vec<(i64, i64, i64)>, _>>()?;
         for (below, above, first) in pairs {
-            tx.conn
+            let merged = tx
+                .conn
                 .prepare_cached(
                     "UPDATE claims SET owner = CASE WHEN owner IS (SELECT owner FROM claims \
                      WHERE id = ?1) THEN owner ELSE NULL END, first_seq = ?3 WHERE id = ?2 \
                      AND EXISTS (SELECT 1 FROM claims WHERE id = ?1 AND first_seq = ?3)",
                 )?
                 .execute([below, above, first])?;
-            tx.conn
-                .prepare_cached("DELETE FROM claims WHERE id = ?1")?
-                .execute([below])?;
-            self.left -= 1;
+            // One that was just merged into its own neighbour has its turn in the next step.
+            if merged == 1 {
+                tx.conn
+                    .prepare_cached("DELETE FROM claims WHERE id = ?1")?
+                    .execute([below])?;
+                self.left -= 1;
+            }
         }
         Ok(())
     }

@@ -308,7 +308,7 @@ fn count_death(
             "UPDATE redeliveries SET state = ?2, owner = NULL, fence = fence + 1, due_us = ?3, \
                next_retry_at = CASE failed WHEN 1 THEN ?4 END, deaths = deaths + ?5, \
                deaths_alone = deaths_alone + ?6, \
-               why = CASE WHEN why IN ('handed_back', 'restored') THEN 'lease_lost' ELSE why END \
+               why = CASE WHEN why IN ('handed_back', 'key_blocked', 'restored') THEN 'lease_lost' ELSE why END \
              WHERE id = ?1",
         )?
         .execute(params![

@@ -143,6 +143,15 @@ fn count_range(tally: &mut Tally, records: &Records, one: &Owing, seq: i64) {
         tally.waiting += 1;
         return;
     }
+    // Merged claims may span a lapsed range, never the other way round.
+    if records
+        .lapses
+        .iter()
+        .any(|(after, last)| *after < seq && seq <= *last)
+    {
+        tally.expired += 1;
+        return;
+    }
     let below = records.ledger.partition_point(|(first, _)| *first <= seq);
     if records.ledger[..below]
         .iter()
@@ -150,11 +159,5 @@ fn count_range(tally: &mut Tally, records: &Records, one: &Owing, seq: i64) {
         .any(|(_, last)| seq <= *last)
     {
         tally.done += 1;
-    } else if records
-        .lapses
-        .iter()
-        .any(|(after, last)| *after < seq && seq <= *last)
-    {
-        tally.expired += 1;
     }
 }

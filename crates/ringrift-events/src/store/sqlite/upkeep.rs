@@ -1,0 +1,248 @@
+//! The verbs that keep the store well, as this store answers them.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use super::SqliteStore;
+use super::claiming::give;
+use super::housekeeper::wal_of;
+use super::line::closed;
+use super::long::Place;
+use super::verb::{Question, Tx};
+use super::verbs::upkeep::{
+    ClearQueue, CountPending, FindDead, LogFigures, RestoreQueue, Retain, SaveMark, TakeOver,
+    Tallies,
+};
+use crate::event::{ProcessId, Seq};
+use crate::store::pending::Answer;
+use crate::store::upkeep::{Checked, Figures, SweepRules, Swept, Tally, Upkeep};
+use crate::store::{Error, Pending};
+
+/// The poller's place is saved at most this often.
+const MARK_EVERY: Duration = Duration::from_secs(1);
+
+/// Up to where this process's poller has read, and what of it is saved.
+#[derive(Debug, Default)]
+pub(super) struct Mark(Mutex<Marked>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Marked {
+    polled_to: Seq,
+    saved: Seq,
+    saved_at: Option<Duration>,
+}
+
+impl Mark {
+    fn lock(&self) -> MutexGuard<'_, Marked> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SqliteStore {
+    /// Saves the poller's place where public SQL sees it, at most once a second. Never waits.
+    pub(super) fn mark_polled(&self, polled_to: Seq) {
+        let now = self.options.clock.monotonic();
+        {
+            let mut mark = self.mark.lock();
+            mark.polled_to = mark.polled_to.max(polled_to);
+            let early = mark
+                .saved_at
+                .is_some_and(|at| now.saturating_sub(at) < MARK_EVERY);
+            if self.is_read_only() || early || mark.polled_to <= mark.saved {
+                return;
+            }
+            mark.saved = mark.polled_to;
+            mark.saved_at = Some(now);
+        }
+        self.write(SaveMark { polled_to }).forget();
+    }
+
+    /// The place that is not saved yet, for those who are about to count.
+    fn unsaved_mark(&self) -> Option<Seq> {
+        let mut mark = self.mark.lock();
+        if self.is_read_only() || mark.polled_to <= mark.saved {
+            return None;
+        }
+        mark.saved = mark.polled_to;
+        Some(mark.polled_to)
+    }
+
+    fn take_over_next(
+        &self,
+        rules: SweepRules,
+        mut dead: Vec<(i64, ProcessId)>,
+        mut swept: Swept,
+        answer: Answer<Swept>,
+    ) {
+        let Some((row, process)) = dead.pop() else {
+            give(&answer, Ok(swept));
+            return;
+        };
+        let verb = TakeOver {
+            presence: Arc::clone(&self.presence),
+            row,
+            process,
+            poison_deaths: rules.poison_deaths,
+        };
+        let own = Weak::clone(&self.own);
+        self.write_then(verb, move |one| match (one, own.upgrade()) {
+            (Err(error), _) => give(&answer, Err(error.clone())),
+            (Ok(_), None) => give(&answer, Err(closed())),
+            (Ok(one), Some(store)) => {
+                add(&mut swept, one);
+                store.take_over_next(rules, dead, swept, answer);
+            }
+        })
+        .forget();
+    }
+
+    fn restore_next(&self, by: String, restored: u64, answer: Answer<u64>) {
+        let own = Weak::clone(&self.own);
+        let step = RestoreQueue { by: by.clone() };
+        self.write_then(step, move |step| match (step, own.upgrade()) {
+            (Err(error), _) => give(&answer, Err(error.clone())),
+            (Ok(step), Some(store)) if step.more => {
+                store.restore_next(by, restored + step.events, answer);
+            }
+            (Ok(step), _) => give(&answer, Ok(restored + step.events)),
+        })
+        .forget();
+    }
+}
+
+fn add(sum: &mut Swept, one: &Swept) {
+    sum.dead.extend(&one.dead);
+    sum.claims_returned += one.claims_returned;
+    sum.interrupted += one.interrupted;
+    sum.poisoned.extend(&one.poisoned);
+}
+
+impl Upkeep for SqliteStore {
+    fn take_over(&self, rules: SweepRules) -> Pending<Swept> {
+        let (answer, pending) = Pending::channel();
+        let own = Weak::clone(&self.own);
+        let presence = Arc::clone(&self.presence);
+        self.read_then(FindDead { presence }, move |dead| {
+            match (dead, own.upgrade()) {
+                (Err(error), _) => give(&answer, Err(error.clone())),
+                (Ok(_), None) => give(&answer, Err(closed())),
+                (Ok(dead), Some(store)) => {
+                    store.take_over_next(rules, dead.clone(), Swept::default(), answer);
+                }
+            }
+        })
+        .forget();
+        pending
+    }
+
+    fn retain(&self, rules: SweepRules) -> Pending<Swept> {
+        self.write(Retain {
+            rules,
+            presence: Some(Arc::clone(&self.presence)),
+        })
+    }
+
+    fn count_pending(&self) -> Pending<u64> {
+        let Some(polled_to) = self.unsaved_mark() else {
+            return self.read(CountPending);
+        };
+        let (answer, pending) = Pending::channel();
+        let own = Weak::clone(&self.own);
+        self.write_then(SaveMark { polled_to }, move |saved| {
+            match (saved, own.upgrade()) {
+                (Err(error), _) => give(&answer, Err(error.clone())),
+                (Ok(()), None) => give(&answer, Err(closed())),
+                (Ok(()), Some(store)) => {
+                    store
+                        .read_then(CountPending, move |count| give(&answer, count.clone()))
+                        .forget();
+                }
+            }
+        })
+        .forget();
+        pending
+    }
+
+    fn tallies(&self) -> Pending<Vec<Tally>> {
+        let process = self.process_id();
+        self.work(move |place| ask(place, process, Tallies))
+    }
+
+    fn figures(&self) -> Pending<Figures> {
+        self.read(LogFigures {
+            database: self.database.clone(),
+            wal: wal_of(&self.database),
+            notes: self.notes().to_vec(),
+        })
+    }
+
+    fn clear_queue(&self, by: String, dry_run: bool) -> Pending<u64> {
+        match dry_run {
+            true => self.count_pending(),
+            false => self.write(ClearQueue { by }),
+        }
+    }
+
+    fn restore_queue(&self, by: String, dry_run: bool) -> Pending<u64> {
+        if dry_run {
+            return self.read(RestoreQueue { by });
+        }
+        let (answer, pending) = Pending::channel();
+        self.restore_next(by, 0, answer);
+        pending
+    }
+
+    fn check(&self) -> Pending<Checked> {
+        let process = self.process_id();
+        self.work(move |place| {
+            let mut checked = super::integrity::check(place)?;
+            if checked.problems.is_empty() {
+                let tallies = ask(place, process, Tallies)?;
+                checked.problems.extend(tallies.iter().filter_map(unbalanced));
+            }
+            Ok(checked)
+        })
+    }
+
+    fn backup(&self, to: PathBuf) -> Pending<()> {
+        self.back_up(to)
+    }
+
+    fn query(
+        &self,
+        sql: String,
+        limit: usize,
+    ) -> Pending<(Vec<String>, Vec<Vec<serde_json::Value>>)> {
+        self.ask_sql(sql, limit)
+    }
+}
+
+/// A sum that does not add up, in words.
+pub(super) fn unbalanced(tally: &Tally) -> Option<String> {
+    let sum = tally.waiting
+        + tally.claimed
+        + tally.done
+        + tally.retrying
+        + tally.dead
+        + tally.discarded
+        + tally.expired;
+    (sum != tally.matching).then(|| {
+        format!(
+            "subscription {} generation {}: {} deliveries, but {sum} in some state",
+            tally.subscription.0, tally.generation.0, tally.matching
+        )
+    })
+}
+
+/// Answers a long question on a connection of its own, in one read transaction.
+fn ask<Q: Question>(place: &Place, process: ProcessId, question: Q) -> Result<Q::Answer, Error> {
+    let conn = place.reader()?;
+    conn.execute_batch("BEGIN")?;
+    question.run(&Tx {
+        conn: &conn,
+        now: place.clock.now(),
+        process,
+        process_row: 0,
+    })
+}
