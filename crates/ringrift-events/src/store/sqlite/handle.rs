@@ -248,7 +248,10 @@ impl SqliteStore {
         }
         if !self.options.read_only {
             // What it holds goes back before its row says that it left.
-            self.write(Depart { polled_to: None }).forget();
+            self.write(Depart {
+                presence: Arc::clone(&self.presence),
+            })
+            .forget();
             self.write(Leave {
                 presence: Arc::clone(&self.presence),
             })

@@ -8,6 +8,7 @@ use super::SqliteStore;
 use super::claiming::give;
 use super::housekeeper::wal_of;
 use super::line::closed;
+use super::registry::RetirePages;
 use super::long::Place;
 use super::verb::{Question, Tx};
 use super::verbs::upkeep::{
@@ -21,6 +22,9 @@ use crate::store::{Error, Pending};
 
 /// The poller's place is saved at most this often.
 const MARK_EVERY: Duration = Duration::from_secs(1);
+
+/// Most pages of ended processes kept, whatever their age.
+const PAGES_MAX: usize = 1_000;
 
 /// Up to where this process's poller has read, and what of it is saved.
 #[derive(Debug, Default)]
@@ -71,18 +75,17 @@ impl SqliteStore {
     fn take_over_next(
         &self,
         rules: SweepRules,
-        mut dead: Vec<(i64, ProcessId)>,
+        mut dead: Vec<i64>,
         mut swept: Swept,
         answer: Answer<Swept>,
     ) {
-        let Some((row, process)) = dead.pop() else {
+        let Some(row) = dead.pop() else {
             give(&answer, Ok(swept));
             return;
         };
         let verb = TakeOver {
             presence: Arc::clone(&self.presence),
             row,
-            process,
             poison_deaths: rules.poison_deaths,
         };
         let own = Weak::clone(&self.own);
@@ -93,6 +96,19 @@ impl SqliteStore {
                 add(&mut swept, one);
                 store.take_over_next(rules, dead, swept, answer);
             }
+        })
+        .forget();
+    }
+
+    /// Pages go only after the sweep was committed.
+    fn retire_pages(&self, keep: Duration, swept: Swept, answer: Answer<Swept>) {
+        let retire = RetirePages {
+            presence: Arc::clone(&self.presence),
+            keep,
+            pages_max: PAGES_MAX,
+        };
+        self.read_then(retire, move |removed| {
+            give(&answer, removed.clone().map(|_| swept));
         })
         .forget();
     }
@@ -137,10 +153,17 @@ impl Upkeep for SqliteStore {
     }
 
     fn retain(&self, rules: SweepRules) -> Pending<Swept> {
-        self.write(Retain {
-            rules,
-            presence: Some(Arc::clone(&self.presence)),
+        let keep = rules.keep_pages;
+        let (answer, pending) = Pending::channel();
+        let own = Weak::clone(&self.own);
+        self.write_then(Retain { rules }, move |swept| {
+            match (swept.clone(), own.upgrade()) {
+                (Ok(swept), Some(store)) => store.retire_pages(keep, swept, answer),
+                (swept, _) => give(&answer, swept),
+            }
         })
+        .forget();
+        pending
     }
 
     fn count_pending(&self) -> Pending<u64> {

@@ -1,12 +1,10 @@
-//! Which processes have died or hung, by their pages.
+//! Which processes are to be taken over.
 
 use std::sync::Arc;
 
-use crate::event::ProcessId;
 use crate::store::Error;
-use crate::store::registry::Liveness;
 use crate::store::sqlite::presence::Presence;
-use crate::store::sqlite::rows::Id;
+use crate::store::sqlite::registry::lost;
 use crate::store::sqlite::verb::{Plain, Question, Tx};
 
 /// Asks which processes are to be taken over.
@@ -17,39 +15,18 @@ pub(crate) struct FindDead {
 impl Plain for FindDead {}
 
 impl Question for FindDead {
-    /// Each with the number of its row.
-    type Answer = Vec<(i64, ProcessId)>;
+    /// The numbers of their rows.
+    type Answer = Vec<i64>;
 
-    fn run(self, tx: &Tx<'_>) -> Result<Vec<(i64, ProcessId)>, Error> {
-        let mut statement = tx
-            .conn
-            .prepare_cached("SELECT id, uuid FROM processes WHERE state = 'joined' ORDER BY id")?;
-        let rows = statement.query_map([], |row| {
-            Ok((row.get::<_, i64>(0)?, ProcessId(row.get::<_, Id>(1)?.0)))
-        })?;
-        let mut dead = Vec::new();
-        for row in rows {
-            let (row, process) = row?;
-            if process != tx.process && self.is_gone(tx, row, process)? {
-                dead.push((row, process));
+    fn run(self, tx: &Tx<'_>) -> Result<Vec<i64>, Error> {
+        let mut rows = Vec::new();
+        for one in lost(tx, &self.presence)? {
+            // A hung one is worth a transaction only while it holds something.
+            if one.is_over() || holds(tx, one.row)? {
+                rows.push(one.row);
             }
         }
-        Ok(dead)
-    }
-}
-
-impl FindDead {
-    fn is_gone(&self, tx: &Tx<'_>, row: i64, process: ProcessId) -> Result<bool, Error> {
-        // A row without a page died before it could leave.
-        let Some(seen) = self.presence.look(process)? else {
-            return Ok(true);
-        };
-        match seen.liveness {
-            Liveness::Dead | Liveness::Left => Ok(true),
-            // Worth a transaction only while it holds something.
-            Liveness::Alive | Liveness::Hung if seen.lease_ran_out => holds(tx, row),
-            Liveness::Alive | Liveness::Hung => Ok(false),
-        }
+        Ok(rows)
     }
 }
 
@@ -59,7 +36,8 @@ fn holds(tx: &Tx<'_>, row: i64) -> Result<bool, Error> {
         .conn
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM claims WHERE settled_us IS NULL AND owner = ?1) \
-             OR EXISTS (SELECT 1 FROM redeliveries WHERE owner = ?1 AND state = 'running')",
+             OR EXISTS (SELECT 1 FROM redeliveries WHERE owner = ?1 AND state = 'running') \
+             OR EXISTS (SELECT 1 FROM dedup_keys WHERE owner = ?1)",
         )?
         .query_row([row], |row| row.get(0))?)
 }

@@ -2,7 +2,6 @@
 
 mod clear_queue;
 mod count_pending;
-mod depart;
 mod figures;
 mod find_dead;
 mod mark;
@@ -13,11 +12,10 @@ mod tallies;
 
 pub(crate) use clear_queue::ClearQueue;
 pub(crate) use count_pending::CountPending;
-pub(crate) use depart::Depart;
 pub(crate) use figures::LogFigures;
 pub(crate) use find_dead::FindDead;
 pub(crate) use mark::SaveMark;
 pub(crate) use restore_queue::RestoreQueue;
 pub(crate) use retain::Retain;
-pub(crate) use take_over::TakeOver;
+pub(crate) use take_over::{Depart, TakeOver};
 pub(crate) use tallies::Tallies;

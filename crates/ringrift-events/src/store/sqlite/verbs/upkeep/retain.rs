@@ -1,14 +1,11 @@
 //! Deletes what retention lets go, a bounded number of rows a transaction.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension as _, params};
 
 use crate::event::Seq;
 use crate::store::Error;
-use crate::store::registry::Liveness;
-use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::positions::{
     Standing, UNFINISHED, before_oldest, count_matching, durable, end_open_work, head, segments,
@@ -18,9 +15,6 @@ use crate::store::sqlite::verbs::record::{About, verdict};
 use crate::store::subscriptions::SubscriptionId;
 use crate::store::upkeep::{SweepRules, Swept};
 use crate::verdict::Code;
-
-/// Most pages of ended processes kept, whatever their age.
-const PAGES_MAX: usize = 1_000;
 
 /// Most dedup keys kept: expired ones go first.
 const DEDUP_KEYS_MAX: i64 = 1_000_000;
@@ -41,8 +35,6 @@ const NOT_NEEDED: &str = "NOT EXISTS (SELECT 1 FROM redeliveries AS r WHERE r.ev
 /// See [`crate::store::Upkeep::retain`]. One step.
 pub(crate) struct Retain {
     pub(crate) rules: SweepRules,
-    /// Where the pages of ended processes lie; none keeps them.
-    pub(crate) presence: Option<Arc<Presence>>,
 }
 
 impl Plain for Retain {}
@@ -66,9 +58,6 @@ impl Verb for Retain {
         step.forget_keys(tx)?;
         step.merge_ledger(tx)?;
         step.swept.more = step.left <= 0;
-        if let Some(presence) = &self.presence {
-            unlink_pages(tx, presence, self.rules.keep_pages)?;
-        }
         Ok(step.swept)
     }
 
@@ -382,35 +371,4 @@ fn bytes_in_use(tx: &Tx<'_>) -> Result<i64, Error> {
         Ok(tx.conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?)
     };
     Ok((pragma("page_count")? - pragma("freelist_count")?) * pragma("page_size")?)
-}
-
-/// Removes pages of processes that ended long ago; the newest thousand stay that long.
-fn unlink_pages(tx: &Tx<'_>, presence: &Presence, keep: Duration) -> Result<(), Error> {
-    let cutoff = tx.now.before(keep).0;
-    let mut ended = Vec::new();
-    for process in presence.side().pages()? {
-        let found: Option<i64> = tx
-            .conn
-            .prepare_cached(
-                "SELECT ended_us FROM processes WHERE uuid = ?1 AND state <> 'joined' \
-                 AND ended_us IS NOT NULL",
-            )?
-            .query_row([process.0.as_bytes()], |row| row.get(0))
-            .optional()?;
-        if let Some(at) = found {
-            ended.push((at, process));
-        }
-    }
-    ended.sort_unstable();
-    let above = ended.len().saturating_sub(PAGES_MAX);
-    for (index, (at, process)) in ended.into_iter().enumerate() {
-        let gone = match presence.look(process)? {
-            Some(seen) => matches!(seen.liveness, Liveness::Dead | Liveness::Left),
-            None => false,
-        };
-        if gone && (index < above || at < cutoff) {
-            presence.side().unlink(process)?;
-        }
-    }
-    Ok(())
 }

@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use rusqlite::params;
 
-use super::depart::held;
 use crate::clock::Time;
 use crate::event::{Event, ProcessId, Seq};
 use crate::store::Error;
 use crate::store::deliveries::{LetterId, Why};
-use crate::store::pages::Seen;
-use crate::store::registry::{Liveness, Running};
+use crate::store::registry::Running;
 use crate::store::sqlite::presence::Presence;
-use crate::store::sqlite::registry::keep_end;
+use crate::store::sqlite::registry::{finish_sweep, lost};
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::deliveries::{
     OpenClaim, open_claims, release_held, release_keys_of,
@@ -32,7 +30,6 @@ use crate::verdict::{Code, Failure, FailureKind, RetryWish};
 pub(crate) struct TakeOver {
     pub(crate) presence: Arc<Presence>,
     pub(crate) row: i64,
-    pub(crate) process: ProcessId,
     pub(crate) poison_deaths: u32,
 }
 
@@ -43,6 +40,7 @@ impl Plain for Swept {}
 struct Gone {
     row: i64,
     process: ProcessId,
+    why: Why,
     died: bool,
     /// None: the page is of another boot or layout, or there is none.
     running: Option<Vec<Running>>,
@@ -54,45 +52,77 @@ impl Verb for TakeOver {
 
     fn run(self, tx: &Tx<'_>) -> Result<Swept, Error> {
         let mut swept = Swept::default();
-        // The race was lost, or it came back: a page is looked at inside the transaction, when
-        // nobody else can take over.
-        let sql = "SELECT EXISTS (SELECT 1 FROM processes WHERE id = ?1 AND state = 'joined')";
-        let joined: bool = tx.conn.prepare_cached(sql)?.query_row([self.row], |row| row.get(0))?;
-        let seen = self.presence.look(self.process)?;
-        let Some(died) = verdict_on(seen.as_ref()).filter(|_| joined) else {
+        // Asked again inside the transaction: the race was lost, or the process came back.
+        let lost = lost(tx, &self.presence)?;
+        let Some(lost) = lost.into_iter().find(|one| one.row == self.row) else {
             return Ok(swept);
         };
         let gone = Gone {
-            row: self.row,
-            process: self.process,
-            died,
-            running: seen.as_ref().and_then(|seen| seen.running.clone()),
+            row: lost.row,
+            process: lost.process,
+            why: Why::LeaseLost,
+            died: lost.is_over(),
+            running: lost.running().map(<[Running]>::to_vec),
             poison_deaths: self.poison_deaths.max(1),
         };
-        gone.return_redeliveries(tx, &mut swept)?;
-        gone.return_claims(tx, &mut swept)?;
-        release_keys_of(tx, gone.row)?;
-        if died {
-            let polled_to = seen.as_ref().map_or(Seq::START, |seen| seen.polled_to);
-            end_live_of(tx, gone.row, polled_to.0 + 1)?;
-            unhost(tx, gone.row, None)?;
-            keep_end(tx, gone.row, "dead", seen.as_ref())?;
+        gone.give_back(tx, &mut swept)?;
+        if gone.died {
+            let polled_to = lost.seen.as_ref().map_or(Seq::START, |seen| seen.polled_to);
+            gone.end(tx, polled_to)?;
+            finish_sweep(tx, &lost)?;
             swept.dead.push(gone.process);
         }
         Ok(swept)
     }
 }
 
-/// `Some(true)`: it is dead. `Some(false)`: it lives, but its lease ran out. `None`: leave it.
-fn verdict_on(seen: Option<&Seen>) -> Option<bool> {
-    let Some(seen) = seen else { return Some(true) };
-    match seen.liveness {
-        Liveness::Dead | Liveness::Left => Some(true),
-        Liveness::Alive | Liveness::Hung => seen.lease_ran_out.then_some(false),
+/// This process leaves: what it holds goes back, its live subscriptions end. Before its row says
+/// that it left.
+pub(crate) struct Depart {
+    pub(crate) presence: Arc<Presence>,
+}
+
+impl Plain for Depart {}
+
+impl Verb for Depart {
+    type Answer = ();
+
+    fn run(self, tx: &Tx<'_>) -> Result<(), Error> {
+        let seen = self.presence.look(tx.process)?;
+        let gone = Gone {
+            row: tx.process_row,
+            process: tx.process,
+            why: Why::HandedBack,
+            // Nobody died of what it still ran.
+            died: false,
+            running: seen.as_ref().and_then(|seen| seen.running.clone()),
+            poison_deaths: u32::MAX,
+        };
+        gone.give_back(tx, &mut Swept::default())?;
+        for (id, held_us) in held(tx, gone.row)? {
+            release_held(tx, id, held_us)?;
+        }
+        gone.end(tx, seen.map_or(Seq::START, |seen| seen.polled_to))?;
+        tx.conn
+            .prepare_cached("UPDATE processes SET swept = 1 WHERE id = ?1")?
+            .execute([gone.row])?;
+        Ok(())
     }
 }
 
 impl Gone {
+    fn give_back(&self, tx: &Tx<'_>, swept: &mut Swept) -> Result<(), Error> {
+        self.return_redeliveries(tx, swept)?;
+        self.return_claims(tx, swept)?;
+        release_keys_of(tx, self.row)
+    }
+
+    /// Ends its part in every subscription.
+    fn end(&self, tx: &Tx<'_>, polled_to: Seq) -> Result<(), Error> {
+        end_live_of(tx, self.row, polled_to.0 + 1)?;
+        unhost(tx, self.row, None)
+    }
+
     fn slot(&self, subscription: SubscriptionId, event: &Event) -> Option<&Running> {
         self.running
             .iter()
@@ -143,7 +173,7 @@ impl Gone {
             deaths_alone: alone,
             failure: poison.then_some(&failure),
             due: (!poison).then_some(tx.now),
-            ..NewRow::waiting(&standing, &event, Why::LeaseLost)
+            ..NewRow::waiting(&standing, &event, self.why)
         };
         let (_, new) = insert_row(tx, &row)?;
         if !new {
@@ -233,6 +263,9 @@ impl Gone {
         slot: &Running,
         deaths: u32,
     ) -> Result<(), Error> {
+        if self.why != Why::LeaseLost {
+            return Ok(());
+        }
         let evidence = serde_json::json!({
             "process": self.process,
             "reason": if self.died { "died" } else { "hung" },
@@ -269,10 +302,9 @@ fn about(subscription: SubscriptionId, event: &Event) -> About {
 }
 
 fn poison_failure(deaths_alone: u32, slot: &Running) -> Failure {
-    let times = if deaths_alone == 1 { "time" } else { "times" };
     Failure {
         kind: FailureKind::Poison,
-        message: format!("its process died {deaths_alone} {times} handling this"),
+        message: format!("its process died {deaths_alone} times handling this"),
         took: std::time::Duration::ZERO,
         step: slot.step.clone(),
         wish: RetryWish::Never,
@@ -352,4 +384,13 @@ fn bury(
 /// The state of an open row nobody runs.
 fn open_state(failed: bool) -> &'static str {
     if failed { "retrying" } else { "waiting" }
+}
+
+/// The letters that wait for a thread of a process.
+fn held(tx: &Tx<'_>, row: i64) -> Result<Vec<(LetterId, i64)>, Error> {
+    let mut statement = tx.conn.prepare_cached(
+        "SELECT id, held_us FROM redeliveries WHERE owner = ?1 AND held_us IS NOT NULL",
+    )?;
+    let rows = statement.query_map([row], |row| Ok((LetterId(row.get(0)?), row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
