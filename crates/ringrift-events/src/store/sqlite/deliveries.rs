@@ -9,10 +9,10 @@ use super::verbs::deliveries::{
 };
 use crate::clock::Time;
 use crate::event::{Event, EventId, Seq};
+use crate::store::Pending;
 use crate::store::deliveries::{
     Claim, ClaimToken, Deliveries, LetterId, Redelivery, Reserved, Settle, Settlement, Want,
 };
-use crate::store::Pending;
 use crate::store::subscriptions::SubscriptionId;
 use crate::verdict::{Failure, Outcome};
 

@@ -20,7 +20,6 @@ use super::open::{OpenOptions, Opened, open};
 use super::open_guard::{Held, hold};
 use super::presence::Presence;
 use super::reader::Reader;
-use super::registry::Leave;
 use super::request::{Reading, Request, Writing};
 use super::syncer::Syncer;
 use super::upkeep::Mark;
@@ -30,7 +29,7 @@ use super::writer::Writer;
 use super::{courier, fault};
 use crate::event::ProcessId;
 use crate::store::pending::Answer;
-use crate::store::{Error, ErrorCode, Pending};
+use crate::store::{Error, ErrorCode, Pending, Store};
 
 /// How long a close waits for what was asked before it.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
@@ -247,12 +246,7 @@ impl SqliteStore {
             return;
         }
         if !self.options.read_only {
-            // What it holds goes back before its row says that it left.
             self.write(Depart {
-                presence: Arc::clone(&self.presence),
-            })
-            .forget();
-            self.write(Leave {
                 presence: Arc::clone(&self.presence),
             })
             .forget();
@@ -266,6 +260,12 @@ impl SqliteStore {
                 .unwrap_or_else(PoisonError::into_inner)
                 .take(),
         );
+    }
+}
+
+impl Store for SqliteStore {
+    fn close(&self) {
+        SqliteStore::close(self);
     }
 }
 

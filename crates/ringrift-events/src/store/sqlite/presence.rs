@@ -346,6 +346,13 @@ impl Presence {
         self.ring();
     }
 
+    /// Ends as a killed process does: its page loses its lock and says nothing.
+    #[cfg(test)]
+    pub(crate) fn die(&self) {
+        let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
+        drop(own.take());
+    }
+
     fn with_own<T>(&self, act: impl FnOnce(&OwnPage) -> T) -> Option<T> {
         let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
         own.as_ref().map(act)

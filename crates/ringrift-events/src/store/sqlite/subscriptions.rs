@@ -1,9 +1,7 @@
 //! The verbs on subscriptions, as this store answers them.
 
 use super::SqliteStore;
-use super::verbs::subscriptions::{
-    ListSubscriptions, Pause, Remove, Seek, Subscribe, Unsubscribe,
-};
+use super::verbs::subscriptions::{ListSubscriptions, Pause, Remove, Seek, Subscribe, Unsubscribe};
 use crate::event::Seq;
 use crate::store::Pending;
 use crate::store::subscriptions::{

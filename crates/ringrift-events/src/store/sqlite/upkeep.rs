@@ -8,12 +8,11 @@ use super::SqliteStore;
 use super::claiming::give;
 use super::housekeeper::wal_of;
 use super::line::closed;
-use super::registry::RetirePages;
 use super::long::Place;
 use super::verb::{Question, Tx};
 use super::verbs::upkeep::{
-    ClearQueue, CountPending, FindDead, LogFigures, RestoreQueue, Retain, SaveMark, TakeOver,
-    Tallies,
+    ClearQueue, CountPending, FindDead, LogFigures, RestoreQueue, Retain, RetirePages, SaveMark,
+    TakeOver, Tallies,
 };
 use crate::event::{ProcessId, Seq};
 use crate::store::pending::Answer;
@@ -222,7 +221,9 @@ impl Upkeep for SqliteStore {
             let mut checked = super::integrity::check(place)?;
             if checked.problems.is_empty() {
                 let tallies = ask(place, process, Tallies)?;
-                checked.problems.extend(tallies.iter().filter_map(unbalanced));
+                checked
+                    .problems
+                    .extend(tallies.iter().filter_map(unbalanced));
             }
             Ok(checked)
         })

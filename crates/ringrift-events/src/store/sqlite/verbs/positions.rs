@@ -190,7 +190,10 @@ pub(crate) fn segments(tx: &Tx<'_>, id: SubscriptionId) -> Result<Vec<Segment>, 
         let filter = filter.map_err(|error| {
             Error::new(
                 ErrorCode::Corrupt,
-                format!("the filter of subscription {} cannot be read: {error}", id.0),
+                format!(
+                    "the filter of subscription {} cannot be read: {error}",
+                    id.0
+                ),
             )
             .with_next("ringrift db check")
         })?;
@@ -260,7 +263,8 @@ pub(crate) fn count_matching(
     while let Some(row) = rows.next()? {
         let seq = row.get(0)?;
         if let Some(segment) = segment_at(segments, seq) {
-            let text = |index: usize| -> rusqlite::Result<&str> { Ok(row.get_ref(index)?.as_str()?) };
+            let text =
+                |index: usize| -> rusqlite::Result<&str> { Ok(row.get_ref(index)?.as_str()?) };
             count += u64::from(segment.takes_row(text(1)?, text(2)?));
         }
     }

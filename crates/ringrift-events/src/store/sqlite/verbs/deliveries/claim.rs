@@ -151,10 +151,9 @@ fn still_due(
            AND event_seq IS NOT NULL \
          UNION ALL SELECT seq FROM deleted_events WHERE seq BETWEEN ?3 AND ?4",
     )?;
-    let rows = statement.query_map(
-        [standing.id.0, standing.generation, first, last],
-        |row| row.get::<_, i64>(0),
-    )?;
+    let rows = statement.query_map([standing.id.0, standing.generation, first, last], |row| {
+        row.get::<_, i64>(0)
+    })?;
     let gone = rows.collect::<Result<BTreeSet<i64>, _>>()?;
     let due = events.iter().filter(|event| !gone.contains(&place(event)));
     Ok(due.cloned().collect())

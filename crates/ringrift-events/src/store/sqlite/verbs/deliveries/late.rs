@@ -47,7 +47,12 @@ impl Verb for Late {
             return Ok(false);
         };
         if matches!(self.outcome, Outcome::Done) {
-            finish(tx, id, &row, &serde_json::json!({ "late": true, "attempts": row.attempts }))?;
+            finish(
+                tx,
+                id,
+                &row,
+                &serde_json::json!({ "late": true, "attempts": row.attempts }),
+            )?;
             return Ok(true);
         }
         release_held(tx, id, due_us)?;
@@ -59,7 +64,12 @@ impl Verb for Late {
             Outcome::Duplicate { key, .. } => serde_json::json!({ "duplicate": key }),
             Outcome::Done => serde_json::json!({}),
         };
-        verdict(tx, Code::HnAbandoned, about(row.subscription, &row.event), &evidence)?;
+        verdict(
+            tx,
+            Code::HnAbandoned,
+            about(row.subscription, &row.event),
+            &evidence,
+        )?;
         Ok(true)
     }
 }

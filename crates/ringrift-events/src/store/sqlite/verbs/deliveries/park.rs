@@ -38,7 +38,14 @@ impl Verb for Park {
             self.held,
         );
         let (id, _) = insert_row(tx, &row)?;
-        record_failure(tx, standing.id, &self.event, &self.failure, (id, 1), self.retry_at)?;
+        record_failure(
+            tx,
+            standing.id,
+            &self.event,
+            &self.failure,
+            (id, 1),
+            self.retry_at,
+        )?;
         Ok(LetterId(id))
     }
 

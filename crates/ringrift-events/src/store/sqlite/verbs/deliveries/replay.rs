@@ -39,7 +39,13 @@ impl Verb for Replay {
         let (id, _) = insert_row(tx, &NewRow::waiting(&standing, &event, Why::Replay))?;
         let evidence = serde_json::json!({ "redelivery": id, "name": standing.name });
         let by = (self.by.as_str(), "events.replay");
-        verdict_by(tx, Code::StReplayedAs, by, about(standing.id, &event), &evidence)?;
+        verdict_by(
+            tx,
+            Code::StReplayedAs,
+            by,
+            about(standing.id, &event),
+            &evidence,
+        )?;
         Ok(LetterId(id))
     }
 }

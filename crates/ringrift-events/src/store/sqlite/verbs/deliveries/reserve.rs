@@ -42,10 +42,11 @@ impl Verb for ReserveKeys {
 
     fn run(self, tx: &Tx<'_>) -> Result<Vec<Reserved>, Error> {
         durable(tx, self.subscription, "reserve keys for")?;
-        let ttl_us = i64::try_from(self.ttl.as_micros()).unwrap_or(TTL_US_MAX).min(TTL_US_MAX);
-        let reserve = |(key, event): &(String, EventId)| {
-            reserve(tx, self.subscription, key, *event, ttl_us)
-        };
+        let ttl_us = i64::try_from(self.ttl.as_micros())
+            .unwrap_or(TTL_US_MAX)
+            .min(TTL_US_MAX);
+        let reserve =
+            |(key, event): &(String, EventId)| reserve(tx, self.subscription, key, *event, ttl_us);
         self.keys.iter().map(reserve).collect()
     }
 
@@ -61,9 +62,8 @@ fn reserve(
     event: EventId,
     ttl_us: i64,
 ) -> Result<Reserved, Error> {
-    let known = known(tx, subscription, key)?.filter(|known| {
-        known.reserved || known.forget_us > tx.now.0
-    });
+    let known =
+        known(tx, subscription, key)?.filter(|known| known.reserved || known.forget_us > tx.now.0);
     let Some(known) = known else {
         take(tx, subscription, key, event, ttl_us, None)?;
         return Ok(Reserved::Yes);
@@ -95,11 +95,7 @@ fn reserve(
     })
 }
 
-fn known(
-    tx: &Tx<'_>,
-    subscription: SubscriptionId,
-    key: &str,
-) -> Result<Option<Known>, Error> {
+fn known(tx: &Tx<'_>, subscription: SubscriptionId, key: &str) -> Result<Option<Known>, Error> {
     let sql = "SELECT event_id, owner IS NOT NULL, COALESCE(ends_us, 0), forget_us \
                FROM dedup_keys WHERE subscription = ?1 AND key = ?2";
     let read = |row: &rusqlite::Row<'_>| {

@@ -129,9 +129,7 @@ impl Scan {
             read += 1;
             let seq = Seq(row.get(0)?);
             let name = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
-            if names(&segment.definition.types, name)
-                && row.get(EVENT_COLUMN_COUNT)?
-            {
+            if names(&segment.definition.types, name) && row.get(EVENT_COLUMN_COUNT)? {
                 let event = event(row)?;
                 if segment.takes(&event.event_type, &event.payload) {
                     bytes += event.payload.as_str().len();
@@ -173,7 +171,10 @@ impl Scan {
 /// How often deleted events were restored.
 pub(super) fn restores(tx: &Tx<'_>) -> Result<i64, Error> {
     let sql = "SELECT restores FROM poll_mark";
-    Ok(tx.conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    Ok(tx
+        .conn
+        .prepare_cached(sql)?
+        .query_row([], |row| row.get(0))?)
 }
 
 /// Whether the set takes a type, told before the row is read any further.

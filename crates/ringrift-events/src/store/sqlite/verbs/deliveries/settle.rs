@@ -47,9 +47,7 @@ impl Verb for SettleClaim {
         }
         let done = i64::try_from(settle.done).unwrap_or(i64::MAX);
         tx.conn
-            .prepare_cached(
-                "UPDATE claims SET settled_to = ?2, done = done + ?3 WHERE id = ?1",
-            )?
+            .prepare_cached("UPDATE claims SET settled_to = ?2, done = done + ?3 WHERE id = ?1")?
             .execute([claim.id, settled_to, done])?;
         if settled_to == claim.last {
             claim.close(tx)?;
@@ -132,9 +130,7 @@ pub(super) fn record_ending(
 ) -> Result<(), Error> {
     let (code, evidence) = match outcome {
         Outcome::Done | Outcome::Failed(_) => return Ok(()),
-        Outcome::Skipped { reason } => {
-            (Code::HnSkipped, serde_json::json!({ "reason": reason }))
-        }
+        Outcome::Skipped { reason } => (Code::HnSkipped, serde_json::json!({ "reason": reason })),
         Outcome::Duplicate {
             original,
             key,
@@ -167,7 +163,12 @@ pub(super) fn record_failure(
         "took_us": u64::try_from(failure.took.as_micros()).unwrap_or(u64::MAX),
         "next_retry_at": retry_at.map(Time::to_sql),
     });
-    verdict(tx, failure.kind.code(), about(subscription, event), &evidence)?;
+    verdict(
+        tx,
+        failure.kind.code(),
+        about(subscription, event),
+        &evidence,
+    )?;
     if retry_at.is_none() && failure.kind.code() != Code::StDead {
         verdict(tx, Code::StDead, about(subscription, event), &evidence)?;
     }

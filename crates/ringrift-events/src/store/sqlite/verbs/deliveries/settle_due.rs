@@ -100,12 +100,22 @@ impl SettleDue {
         match &self.settlement.outcome {
             Outcome::Done => {
                 confirm_key(tx, row.subscription, key, row.event.id)?;
-                finish(tx, self.id, row, &serde_json::json!({ "attempts": row.attempts }))
+                finish(
+                    tx,
+                    self.id,
+                    row,
+                    &serde_json::json!({ "attempts": row.attempts }),
+                )
             }
             Outcome::Skipped { .. } | Outcome::Duplicate { .. } => {
                 release_key(tx, row.subscription, key, row.event.id)?;
                 record_ending(tx, row.subscription, &row.event, &self.settlement.outcome)?;
-                finish(tx, self.id, row, &serde_json::json!({ "attempts": row.attempts }))
+                finish(
+                    tx,
+                    self.id,
+                    row,
+                    &serde_json::json!({ "attempts": row.attempts }),
+                )
             }
             Outcome::Failed(failure) => {
                 release_key(tx, row.subscription, key, row.event.id)?;
@@ -142,7 +152,12 @@ pub(super) fn finish(
         )?
         .execute(params![id.0, state, tx.now.0])?;
     if row.failed {
-        verdict(tx, Code::StRecovered, about(row.subscription, &row.event), evidence)?;
+        verdict(
+            tx,
+            Code::StRecovered,
+            about(row.subscription, &row.event),
+            evidence,
+        )?;
     }
     Ok(())
 }
@@ -165,7 +180,11 @@ fn fail(
         )?
         .execute(params![
             id.0,
-            if retry_at.is_some() { "retrying" } else { "dead" },
+            if retry_at.is_some() {
+                "retrying"
+            } else {
+                "dead"
+            },
             failure.message,
             failure.kind.as_str(),
             failure.step,
@@ -181,7 +200,10 @@ fn fail(
 fn lease_lost(id: LetterId) -> Error {
     Error::new(
         ErrorCode::LeaseLost,
-        format!("redelivery {} was taken from this process: the answer is refused", id.0),
+        format!(
+            "redelivery {} was taken from this process: the answer is refused",
+            id.0
+        ),
     )
     .with_next("ringrift processes ls")
 }

@@ -52,7 +52,11 @@ pub(super) fn now(tx: &Tx<'_>, id: LetterId) -> Result<Option<Now>, Error> {
             seq: row.get(7)?,
         })
     };
-    Ok(tx.conn.prepare_cached(sql)?.query_row([id.0], read).optional()?)
+    Ok(tx
+        .conn
+        .prepare_cached(sql)?
+        .query_row([id.0], read)
+        .optional()?)
 }
 
 impl Now {

@@ -26,11 +26,10 @@ impl Verb for EditLetter {
 
     fn run(self, tx: &Tx<'_>) -> Result<LetterId, Error> {
         let Some(stands) = now(tx, self.id)? else {
-            return Err(Error::new(
-                ErrorCode::NotFound,
-                format!("no dead letter {}", self.id.0),
-            )
-            .with_next("ringrift dlq ls"));
+            return Err(
+                Error::new(ErrorCode::NotFound, format!("no dead letter {}", self.id.0))
+                    .with_next("ringrift dlq ls"),
+            );
         };
         let open = ["retrying", "dead"].contains(&stands.state.as_str()) && !stands.held;
         if !open || stands.attempts != self.attempts_seen {

@@ -222,9 +222,9 @@ pub(crate) fn why(text: &str) -> Why {
         Why::Replay,
         Why::Restored,
     ]
-        .into_iter()
-        .find(|why| why_text(*why) == text)
-        .unwrap_or(Why::Retry)
+    .into_iter()
+    .find(|why| why_text(*why) == text)
+    .unwrap_or(Why::Retry)
 }
 
 /// One event of the log, deleted or not.

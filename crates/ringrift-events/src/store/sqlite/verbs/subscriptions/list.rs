@@ -9,9 +9,7 @@ use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::rows::{Id, SqlTime};
 use crate::store::sqlite::verb::{Plain, Question, Tx};
 use crate::store::sqlite::verbs::positions::{json, natural_at};
-use crate::store::subscriptions::{
-    Generation, SubscriptionId, SubscriptionState, Version,
-};
+use crate::store::subscriptions::{Generation, SubscriptionId, SubscriptionState, Version};
 
 /// See [`crate::store::Subscriptions::subscriptions`].
 pub(crate) struct ListSubscriptions {
@@ -115,7 +113,10 @@ fn hosts(tx: &Tx<'_>) -> Result<BTreeMap<SubscriptionId, Vec<ProcessId>>, Error>
          WHERE p.state = 'joined' ORDER BY h.process",
     )?;
     let rows = statement.query_map([], |row| {
-        Ok((SubscriptionId(row.get(0)?), ProcessId(row.get::<_, Id>(1)?.0)))
+        Ok((
+            SubscriptionId(row.get(0)?),
+            ProcessId(row.get::<_, Id>(1)?.0),
+        ))
     })?;
     let mut found: BTreeMap<SubscriptionId, Vec<ProcessId>> = BTreeMap::new();
     for row in rows {
@@ -134,4 +135,3 @@ fn claimed(tx: &Tx<'_>, state: &SubscriptionState) -> Result<u64, Error> {
     }
     Ok(sum)
 }
-

@@ -34,12 +34,22 @@ impl Verb for Pause {
                 "UPDATE subscription_rows SET paused_at = ?2, paused_by = ?3 WHERE id = ?1",
             )?
             .execute(params![self.id.0, at, by])?;
-        let name = if self.paused { "subs.pause" } else { "subs.resume" };
+        let name = if self.paused {
+            "subs.pause"
+        } else {
+            "subs.resume"
+        };
         let about = About {
             subscription: Some(self.id),
             ..About::default()
         };
-        act(tx, name, &self.by, about, &serde_json::json!({ "name": standing.name }))?;
+        act(
+            tx,
+            name,
+            &self.by,
+            about,
+            &serde_json::json!({ "name": standing.name }),
+        )?;
         Ok(true)
     }
 }

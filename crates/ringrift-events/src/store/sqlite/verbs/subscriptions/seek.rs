@@ -4,13 +4,13 @@ use rusqlite::{OptionalExtension as _, params};
 
 use crate::event::Seq;
 use crate::store::Error;
+use crate::store::ErrorCode;
 use crate::store::sqlite::verb::{Plain, Question, Tx, Verb};
 use crate::store::sqlite::verbs::positions::{
     Standing, UNFINISHED, before_oldest, count_matching, durable, end_open_work, head, segments,
 };
 use crate::store::sqlite::verbs::record::{About, act, verdict_by};
 use crate::store::subscriptions::{Generation, SeekTo, Sought, SubscriptionId};
-use crate::store::ErrorCode;
 use crate::verdict::Code;
 
 /// See [`crate::store::Subscriptions::seek`]. As a question it says what it would do.

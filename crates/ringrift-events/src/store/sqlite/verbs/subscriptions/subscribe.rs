@@ -122,11 +122,7 @@ fn replace(
     insert_version(tx, id, current.number + 1, definition, begin)?;
     tx.conn
         .prepare_cached("UPDATE subscription_rows SET version = ?2, ordered = ?3 WHERE id = ?1")?
-        .execute(params![
-            id.0,
-            current.number + 1,
-            definition.ordered_by_key
-        ])?;
+        .execute(params![id.0, current.number + 1, definition.ordered_by_key])?;
     Ok(begin)
 }
 
@@ -137,8 +133,12 @@ fn insert_version(
     definition: &Definition,
     begin: i64,
 ) -> Result<(), Error> {
-    let text = serde_json::to_string(definition)
-        .map_err(|e| Error::new(ErrorCode::Io, format!("the definition cannot be written: {e}")))?;
+    let text = serde_json::to_string(definition).map_err(|e| {
+        Error::new(
+            ErrorCode::Io,
+            format!("the definition cannot be written: {e}"),
+        )
+    })?;
     tx.conn
         .prepare_cached(
             "INSERT INTO subscription_versions (subscription, number, definition, valid_from, \

@@ -48,11 +48,7 @@ pub(crate) fn end_live(tx: &Tx<'_>, id: SubscriptionId, valid_to: i64) -> Result
 }
 
 /// Makes a process stop hosting a subscription, or all; notes since when nobody hosts it.
-pub(crate) fn unhost(
-    tx: &Tx<'_>,
-    process: i64,
-    only: Option<SubscriptionId>,
-) -> Result<(), Error> {
+pub(crate) fn unhost(tx: &Tx<'_>, process: i64, only: Option<SubscriptionId>) -> Result<(), Error> {
     let only = only.map(|id| id.0);
     let now = tx.now.to_sql();
     tx.conn

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::lost::lost;
 use crate::store::Error;
 use crate::store::sqlite::presence::Presence;
-use crate::store::sqlite::registry::lost;
 use crate::store::sqlite::verb::{Plain, Question, Tx};
 
 /// Asks which processes are to be taken over.

@@ -368,7 +368,9 @@ fn lapse(tx: &Tx<'_>, standing: &Standing) -> Result<u64, Error> {
 /// Bytes of the file that hold something: freed pages are used again.
 fn bytes_in_use(tx: &Tx<'_>) -> Result<i64, Error> {
     let pragma = |name: &str| -> Result<i64, Error> {
-        Ok(tx.conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?)
+        Ok(tx
+            .conn
+            .query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?)
     };
     Ok((pragma("page_count")? - pragma("freelist_count")?) * pragma("page_size")?)
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use rusqlite::params;
 
+use super::lost::lost;
 use crate::clock::Time;
 use crate::event::{Event, ProcessId, Seq};
 use crate::store::Error;
 use crate::store::deliveries::{LetterId, Why};
 use crate::store::registry::Running;
 use crate::store::sqlite::presence::Presence;
-use crate::store::sqlite::registry::{finish_sweep, lost};
+use crate::store::sqlite::registry::keep_end;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::deliveries::{
     OpenClaim, open_claims, release_held, release_keys_of,
@@ -69,14 +70,14 @@ impl Verb for TakeOver {
         if gone.died {
             let polled_to = lost.seen.as_ref().map_or(Seq::START, |seen| seen.polled_to);
             gone.end(tx, polled_to)?;
-            finish_sweep(tx, &lost)?;
+            keep_end(tx, lost.row, "dead", lost.seen.as_ref())?;
             swept.dead.push(gone.process);
         }
         Ok(swept)
     }
 }
 
-/// This process leaves: what it holds goes back, its live subscriptions end. Before its row says
+/// This process leaves: what it holds goes back, its live subscriptions end, its row says
 /// that it left.
 pub(crate) struct Depart {
     pub(crate) presence: Arc<Presence>,
@@ -102,11 +103,9 @@ impl Verb for Depart {
         for (id, held_us) in held(tx, gone.row)? {
             release_held(tx, id, held_us)?;
         }
-        gone.end(tx, seen.map_or(Seq::START, |seen| seen.polled_to))?;
-        tx.conn
-            .prepare_cached("UPDATE processes SET swept = 1 WHERE id = ?1")?
-            .execute([gone.row])?;
-        Ok(())
+        let polled_to = seen.as_ref().map_or(Seq::START, |seen| seen.polled_to);
+        gone.end(tx, polled_to)?;
+        keep_end(tx, gone.row, "left", seen.as_ref())
     }
 }
 
@@ -132,7 +131,10 @@ impl Gone {
 
     /// Only deaths count against an event, and only while it ran alone make it poison.
     fn deaths(&self) -> (u32, u32) {
-        let alone = self.running.as_ref().is_some_and(|running| running.len() == 1);
+        let alone = self
+            .running
+            .as_ref()
+            .is_some_and(|running| running.len() == 1);
         (u32::from(self.died), u32::from(self.died && alone))
     }
 

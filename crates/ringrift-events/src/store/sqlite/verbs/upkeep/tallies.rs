@@ -62,7 +62,10 @@ fn records(tx: &Tx<'_>, one: &Owing) -> Result<Records, Error> {
     let rows = statement.query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(Records {
         rows: rows.collect::<Result<_, _>>()?,
-        open: open.iter().map(|c| (c.first, c.settled_to, c.last)).collect(),
+        open: open
+            .iter()
+            .map(|c| (c.first, c.settled_to, c.last))
+            .collect(),
         ledger,
         lapses,
     })
