@@ -1,7 +1,7 @@
 //! Names that somebody may have meant.
 //!
 //! A misspelt name often arrives thousands of times, so answers are remembered; the search itself
-//! compares only names of about the same letters.
+//! compares only names of about the same letters, and few of them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +17,9 @@ const SIMILARITY_MIN: f64 = 0.6;
 /// Most refused names remembered; when full, they are all forgotten, which costs one search each.
 const REMEMBERED_MAX: usize = 1024;
 
+/// Most names whose edit distance is computed: those that share most letters with the refused one.
+const COMPARED_MAX: usize = 24;
+
 /// The nearest of `known` (canonical values) to `name`, best first, at most three; none for names
 /// too long to be one.
 pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Vec<String> {
@@ -24,37 +27,57 @@ pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> V
         return Vec::new();
     }
     let name = name.to_ascii_lowercase().replace(['-', '.', ' '], "_");
-    let letters = letters(&name);
-    let mut best: Vec<(f64, &str)> = known
-        .filter_map(|candidate| similarity(&name, &letters, candidate).map(|s| (s, candidate)))
+    let name_letters = letters(&name);
+    let mut near: Vec<(f64, &str)> = known
+        .map(|candidate| (shared_letters(&name, &name_letters, candidate), candidate))
+        .filter(|(at_most, _)| *at_most >= SIMILARITY_MIN)
         .collect();
-    best.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    best.truncate(NEAREST_MAX);
-    best.into_iter()
+    best_first(&mut near);
+    near.truncate(COMPARED_MAX);
+    for (similarity, candidate) in &mut near {
+        *similarity = similarity_of(&name, candidate);
+    }
+    near.retain(|(similarity, _)| *similarity >= SIMILARITY_MIN);
+    best_first(&mut near);
+    near.truncate(NEAREST_MAX);
+    near.into_iter()
         .map(|(_, candidate)| candidate.to_owned())
         .collect()
 }
 
-fn similarity(name: &str, name_letters: &[u8; 32], candidate: &str) -> Option<f64> {
+fn best_first(names: &mut [(f64, &str)]) {
+    names.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+}
+
+/// The most that [`similarity_of`] can be, at a fraction of its price: each edit mends at most two
+/// differing letter counts.
+fn shared_letters(name: &str, name_letters: &[u8; 32], candidate: &str) -> f64 {
     let longest = name.len().max(candidate.len());
-    let shorter = name.len().min(candidate.len());
-    // `sync_completed` for `data_sync_completed`: a forgotten or an added word.
-    if shorter >= 6 && (candidate.contains(name) || name.contains(candidate)) {
-        return Some(0.7 + 0.3 * ratio(shorter, longest));
+    if is_part(name, candidate) {
+        return 1.0;
     }
-    // Each edit mends at most two differing letter counts, so this bounds the similarity from
-    // above at a fraction of the price of the edit distance.
+    if 1.0 - ratio(name.len().abs_diff(candidate.len()), longest) < SIMILARITY_MIN {
+        return 0.0;
+    }
     let differing: usize = name_letters
         .iter()
         .zip(letters(candidate))
         .map(|(a, b)| usize::from(a.abs_diff(b)))
         .sum();
-    if 1.0 - ratio(differing.div_ceil(2), longest) < SIMILARITY_MIN {
-        return None;
+    1.0 - ratio(differing.div_ceil(2), longest)
+}
+
+fn similarity_of(name: &str, candidate: &str) -> f64 {
+    let longest = name.len().max(candidate.len());
+    if is_part(name, candidate) {
+        return 0.7 + 0.3 * ratio(name.len().min(candidate.len()), longest);
     }
-    let distance = strsim::osa_distance(name, candidate);
-    let similarity = 1.0 - ratio(distance, longest);
-    (similarity >= SIMILARITY_MIN).then_some(similarity)
+    1.0 - ratio(strsim::osa_distance(name, candidate), longest)
+}
+
+/// `sync_completed` for `data_sync_completed`: a forgotten or an added word.
+fn is_part(name: &str, candidate: &str) -> bool {
+    name.len().min(candidate.len()) >= 6 && (candidate.contains(name) || name.contains(candidate))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "names are at most 100 bytes")]
