@@ -8,6 +8,7 @@
 //! It deliberately tests through the traits only: files, SQL views and pages have tests of their own.
 
 mod bench;
+mod compare;
 mod harness;
 
 mod claims;
@@ -25,6 +26,7 @@ mod takeover;
 mod upkeep;
 
 pub use bench::{Bench, at_once, rules};
+pub use compare::compare;
 pub use harness::{Broken, Check, Harness, Promise, run};
 
 /// Every promise, by trait.

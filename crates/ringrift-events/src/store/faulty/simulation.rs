@@ -9,6 +9,7 @@ use super::tests::InMemory;
 use super::{FaultPlan, FaultyStore};
 use crate::clock::Clock as _;
 use crate::event::{EventId, Seq};
+use crate::store::Error;
 use crate::store::conformance::{Bench, Harness as _, rules};
 use crate::store::deliveries::{Claim, Redelivery, Settle, Settlement, Want};
 use crate::store::letters::LetterFilter;
@@ -16,7 +17,6 @@ use crate::store::log::{Batch, Draft, Durability};
 use crate::store::registry::{Running, Slot};
 use crate::store::subscriptions::SubscriptionId;
 use crate::store::upkeep::Tally;
-use crate::store::Error;
 use crate::verdict::Outcome;
 
 const PROCESSES: usize = 3;

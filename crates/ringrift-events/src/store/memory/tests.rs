@@ -6,7 +6,7 @@ use super::{MemoryHub, MemoryStore};
 use crate::clock::{ManualClock, SharedClock, Time};
 use crate::event::ProcessId;
 use crate::store::Store;
-use crate::store::conformance::{Harness, promises, run};
+use crate::store::conformance::{Harness, compare, promises, run};
 use crate::store::registry::ProcessIdentity;
 
 struct InMemory {
@@ -65,4 +65,14 @@ fn every_promise_has_a_name_of_its_own() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), promises().len());
+}
+
+#[test]
+fn two_memories_never_differ() {
+    for seed in 1..=20 {
+        let [one, two] = [InMemory::new(), InMemory::new()];
+        if let Err(broken) = compare(seed, 300, &one, &two) {
+            panic!("{broken}");
+        }
+    }
 }
