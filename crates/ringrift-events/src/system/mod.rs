@@ -7,6 +7,7 @@
 mod background;
 mod error;
 mod open;
+mod open_store;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,0 +1,116 @@
+//! Child processes of the ledger test: this test program again, in a role. Only they are ever
+//! signalled, by their ids, and none outlives the test.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// What a child does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Publishes without end and notes what was accepted.
+    Publisher,
+    /// Handles every durable subscription and notes what it handled.
+    Consumer,
+    /// Handles one subscription and holds events that ask for it.
+    Holder,
+}
+
+impl Role {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Role::Publisher => "publisher",
+            Role::Consumer => "consumer",
+            Role::Holder => "holder",
+        }
+    }
+}
+
+/// The children of one test.
+pub(crate) struct Children {
+    home: PathBuf,
+    running: Vec<(Role, Child)>,
+}
+
+impl Children {
+    pub(crate) fn start(home: &Path, roles: &[(Role, usize)]) -> Children {
+        let mut children = Children {
+            home: home.to_path_buf(),
+            running: Vec::new(),
+        };
+        for (role, count) in roles {
+            for _ in 0..*count {
+                children.start_more(*role);
+            }
+        }
+        children
+    }
+
+    pub(crate) fn start_more(&mut self, role: Role) {
+        let child = self.spawn(role);
+        self.running.push((role, child));
+    }
+
+    fn spawn(&self, role: Role) -> Child {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+            .env("RINGRIFT_LEDGER_ROLE", role.name())
+            .env("RINGRIFT_LEDGER_HOME", &self.home)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.running.len()
+    }
+
+    pub(crate) fn kill_and_restart(&mut self, at: usize) {
+        self.running[at].1.kill().unwrap();
+        self.running[at].1.wait().unwrap();
+        self.running[at].1 = self.spawn(self.running[at].0);
+    }
+
+    /// Starts again whatever ended by itself.
+    pub(crate) fn restart_ended(&mut self) {
+        for at in 0..self.running.len() {
+            if matches!(self.running[at].1.try_wait(), Ok(Some(_))) {
+                self.running[at].1 = self.spawn(self.running[at].0);
+            }
+        }
+    }
+
+    pub(crate) fn signal(&mut self, at: usize, name: &str) {
+        let signal = match name {
+            "KILL" => Signal::KILL,
+            "STOP" => Signal::STOP,
+            "CONT" => Signal::CONT,
+            other => panic!("no signal {other}"),
+        };
+        let pid = Pid::from_raw(self.running[at].1.id().cast_signed()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Ends the children of a role without a word: what they held is taken over.
+    pub(crate) fn end(&mut self, role: Role) {
+        self.running.retain_mut(|(its, child)| {
+            if *its == role {
+                drop(child.kill());
+                drop(child.wait());
+            }
+            *its != role
+        });
+    }
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        for (_, child) in &mut self.running {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
