@@ -161,6 +161,25 @@ impl SqliteStore {
         pending
     }
 
+    /// Holds publishing back because unsettled work fills the log, or no longer. For whoever knows
+    /// the log's bounds.
+    pub(super) fn hold_back(&self, why: Option<String>) {
+        self.line.press("log", why);
+    }
+
+    /// Answers `error` without asking anybody; `then` runs all the same, here and now.
+    pub(super) fn refuse_with<T: Clone + Send + 'static>(
+        error: Error,
+        then: Option<Box<dyn FnOnce(&Result<T, Error>) + Send>>,
+    ) -> Pending<T> {
+        let (answer, pending) = match then {
+            Some(then) => Pending::channel_then(then),
+            None => Pending::channel(),
+        };
+        now(&answer, error);
+        pending
+    }
+
     /// Asks the writer; `then` runs on the courier, in commit order, before async callers wake.
     pub(super) fn write_then<V: Verb>(
         &self,
@@ -320,7 +339,7 @@ fn start(keeper: &'static Keeper, line: &Arc<Line>, options: &OpenOptions) -> Re
         start_reader(keeper, line, options, &facts)?;
     }
     if !options.read_only {
-        start_housekeeper(keeper, line, &facts)?;
+        start_housekeeper(keeper, line, options, &facts)?;
     }
     Ok(facts)
 }
@@ -417,7 +436,13 @@ fn reader(conn: Connection, line: Arc<Line>, options: &OpenOptions) -> Reader {
     }
 }
 
-fn start_housekeeper(keeper: &Keeper, line: &Arc<Line>, facts: &Facts) -> Result<(), Error> {
+fn start_housekeeper(
+    keeper: &Keeper,
+    line: &Arc<Line>,
+    options: &OpenOptions,
+    facts: &Facts,
+) -> Result<(), Error> {
+    let disk_free_min_percent = options.disk_free_min_percent;
     let (tell, told) = sync_channel(1);
     let line = Arc::clone(line);
     let database = facts.database.clone();
@@ -435,6 +460,7 @@ fn start_housekeeper(keeper: &Keeper, line: &Arc<Line>, facts: &Facts) -> Result
                         line,
                         database,
                         file,
+                        disk_free_min_percent,
                     }
                     .run();
                 }

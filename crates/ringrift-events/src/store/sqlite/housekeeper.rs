@@ -29,6 +29,8 @@ pub(super) struct Housekeeper {
     pub(super) line: Arc<Line>,
     pub(super) database: PathBuf,
     pub(super) file: FileId,
+    /// Publishing is held back while less of the disk is free, in percent.
+    pub(super) disk_free_min_percent: u32,
 }
 
 /// What the last look saw.
@@ -59,6 +61,7 @@ impl Housekeeper {
 
     fn look(&self, last: &mut Option<Seen>) {
         self.check_file();
+        self.check_disk();
         let pages = self.line.wal_pages.load(Ordering::Acquire);
         if pages >= self.line.checkpoint_due.load(Ordering::Acquire) {
             self.copy(pages);
@@ -91,7 +94,11 @@ impl Housekeeper {
             .store(pages + WAL_PAGES, Ordering::Release);
         match checkpoint::passive(&self.conn) {
             // Commits have come meanwhile: only the writer itself can copy the last ones.
-            Ok(_) => self.line.finish_checkpoint.store(true, Ordering::Release),
+            Ok(copied) if !copied.busy => {
+                self.line.finish_checkpoint.store(true, Ordering::Release);
+            }
+            // Somebody else is copying.
+            Ok(_) => {}
             Err(error) => self.complain(&error),
         }
     }
@@ -126,6 +133,25 @@ impl Housekeeper {
             )
             .with_next("ringrift status"),
         );
+    }
+
+    /// A disk that runs full stops everything on it: what is published may wait, settling may not.
+    fn check_disk(&self) {
+        if self.disk_free_min_percent == 0 {
+            return;
+        }
+        let Ok(disk) = rustix::fs::statvfs(&self.database) else {
+            return;
+        };
+        let free = disk.f_bavail.saturating_mul(100) / disk.f_blocks.max(1);
+        let why = (free < u64::from(self.disk_free_min_percent)).then(|| {
+            format!(
+                "{free} % of the disk under {} is free, publishing needs {} %",
+                self.database.display(),
+                self.disk_free_min_percent
+            )
+        });
+        self.line.press("disk", why);
     }
 
     fn complain(&self, error: &Error) {

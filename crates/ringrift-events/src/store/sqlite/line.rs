@@ -1,8 +1,9 @@
 //! What all threads of one store share: its bounds, its end, its poison, and its way to the
 //! courier. Memory only.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::inbox::Inbox;
 use super::request::Request;
@@ -62,6 +63,9 @@ pub(super) struct Line {
     closed: AtomicBool,
     poison: OnceLock<Error>,
     replaced: OnceLock<Error>,
+    /// Why publishing is held back, by reason.
+    pressure: Mutex<BTreeMap<&'static str, Error>>,
+    is_pressed: AtomicBool,
 }
 
 impl Line {
@@ -83,6 +87,8 @@ impl Line {
             closed: AtomicBool::new(false),
             poison: OnceLock::new(),
             replaced: OnceLock::new(),
+            pressure: Mutex::new(BTreeMap::new()),
+            is_pressed: AtomicBool::new(false),
         }
     }
 
@@ -155,6 +161,32 @@ impl Line {
             return Some(closed());
         }
         self.replaced.get().cloned()
+    }
+
+    /// Holds publishing back for one reason, or no longer.
+    pub(super) fn press(&self, reason: &'static str, why: Option<String>) {
+        let mut pressure = self.pressure.lock().unwrap_or_else(PoisonError::into_inner);
+        match why {
+            Some(why) => {
+                let error =
+                    Error::new(ErrorCode::Backpressure, why.clone()).with_next("ringrift status");
+                if pressure.insert(reason, error).is_none() {
+                    self.say(Notice::Error(why));
+                }
+            }
+            None => drop(pressure.remove(reason)),
+        }
+        self.is_pressed
+            .store(!pressure.is_empty(), Ordering::Release);
+    }
+
+    /// Why nothing may be published now, if so.
+    pub(super) fn pressed(&self) -> Option<Error> {
+        if !self.is_pressed.load(Ordering::Acquire) {
+            return None;
+        }
+        let pressure = self.pressure.lock().unwrap_or_else(PoisonError::into_inner);
+        pressure.values().next().cloned()
     }
 
     /// The end has come: long reads stop.

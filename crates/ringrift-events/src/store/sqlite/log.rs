@@ -14,6 +14,9 @@ use crate::store::log::{Appended, Batch, EventRef, Head, Log, Logged, OnCommit, 
 
 impl Log for SqliteStore {
     fn append(&self, batch: Batch, then: Option<OnCommit>) -> Pending<Vec<Appended>> {
+        if let Some(error) = self.line.pressed() {
+            return SqliteStore::refuse_with(error, then);
+        }
         match then {
             Some(then) => self.write_then(Append(batch), then),
             None => self.write(Append(batch)),

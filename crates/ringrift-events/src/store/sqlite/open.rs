@@ -45,6 +45,8 @@ pub struct OpenOptions {
     pub busy_timeout: Duration,
     /// Threads that answer questions, at least 1.
     pub readers: usize,
+    /// Publishing is held back while less of the disk is free, in percent; 0 never does.
+    pub disk_free_min_percent: u32,
     /// Which file system a folder lies on.
     pub fs_probe: FsProbe,
     /// Lease, and when others count this process as hung.
@@ -74,6 +76,7 @@ impl OpenOptions {
             create: false,
             busy_timeout: BUSY_TIMEOUT,
             readers: READERS,
+            disk_free_min_percent: 0,
             fs_probe: fs_probe::kernel,
             presence: PresenceSettings::default(),
         }
