@@ -96,17 +96,13 @@ pub(crate) fn of_home(call: &Call, access: Access) -> Result<Arc<dyn Store>, Sto
         made(call, found.root())?;
     }
     let config = config_of(call, found)?;
-    let store = &config.settings.store;
-    let mut options = OpenOptions::new(
+    let mut options = config.settings.store_options(OpenOptions::new(
         config.home.root().to_path_buf(),
         this_process(&*call.clock),
         Arc::clone(&call.clock),
-    )
-    .with_lease(store.lease)
-    .with_hung_after(config.settings.process.hung_after);
+    ));
     options.read_only = access == Access::Read;
     options.create = access == Access::Write;
-    options.busy_timeout = store.busy_limit;
     // The handle does not offer every verb yet; until it does this program opens no file.
     Err(unfinished(&options.home))
 }
