@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use ringrift_events::config::Home;
+use ringrift_events::config::{HOME_VARIABLE, Home};
 use serde::Serialize;
 
 use crate::call::Call;
@@ -17,7 +17,7 @@ use crate::output::{Report, Text};
     after_help = "Examples:\n  ringrift init\n  ringrift init /srv/ringrift --group trainers\n\nRepeating it changes nothing. With --group every member of the group may use the home: its\nfolders are writable by the group and hand the group on (2770)."
 )]
 pub(crate) struct Args {
-    /// The folder; --home, else the current one.
+    /// The folder; else --home, else $RINGRIFT_HOME, else the current folder.
     #[arg(value_name = "FOLDER")]
     folder: Option<PathBuf>,
 
@@ -42,6 +42,8 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
         .folder
         .clone()
         .or_else(|| call.global.home.clone())
+        .or_else(|| std::env::var_os(HOME_VARIABLE).map(PathBuf::from))
+        .filter(|root| !root.as_os_str().is_empty())
         .unwrap_or_else(|| PathBuf::from("."));
     let created = match &args.group {
         Some(group) => Home::create_shared(&root, group)?,
