@@ -1,104 +1,48 @@
-//! What several integration tests need: simulated processes over one memory store, a handler that
-//! notes what it saw, and a bounded wait for a fact.
+//! What several integration tests need: several processes over one store, in memory or on SQLite,
+//! handlers that note what they saw or wait for a gate, and a bounded wait for a fact.
 
-#![expect(unreachable_pub, reason = "test files of their own crates use it")]
+#![allow(
+    dead_code,
+    unused_macros,
+    unused_imports,
+    unreachable_pub,
+    reason = "each test file is a crate of its own and uses a part of it"
+)]
 
-use std::sync::{Arc, Mutex};
+mod seen;
+mod world;
+
 use std::time::Duration;
 
-use ringrift_events::clock::{Clock, SharedClock, SystemClock};
-use ringrift_events::config::{Config, Home};
-use ringrift_events::event::{Event, EventId};
-use ringrift_events::handler::Function;
-use ringrift_events::store::memory::MemoryHub;
-use ringrift_events::system::{System, this_process};
+use ringrift_events::clock::{Clock, SystemClock};
+use ringrift_events::handler::{Policy, RetryPolicy};
+use ringrift_events::router::{Publish, Receipt};
+use ringrift_events::store::letters::{Letter, LetterFilter, LetterState};
+use ringrift_events::system::System;
 
-/// One store in memory and the processes that share it.
-pub struct World {
-    hub: MemoryHub,
-    clock: SharedClock,
-    folder: tempfile::TempDir,
-}
+pub use seen::{Gate, Seen};
+pub use world::World;
 
-impl World {
-    pub fn new() -> World {
-        let clock: SharedClock = Arc::new(SystemClock);
-        World {
-            hub: MemoryHub::new(Arc::clone(&clock)),
-            clock,
-            folder: tempfile::tempdir().expect("a folder"),
+/// Makes two tests of each body, one over the store in memory and one over SQLite.
+macro_rules! over_both_stores {
+    ($($(#[$meta:meta])* $name:ident;)*) => {
+        mod in_memory {
+            $( #[test] $(#[$meta])* fn $name() { super::$name(&super::support::World::new()); } )*
         }
-    }
-
-    /// A further process of the same home.
-    pub fn process(&self) -> System {
-        let config = Config::defaults(Home::at(self.folder.path()));
-        let store = self.hub.open(this_process(&*self.clock));
-        System::over(config, store, Arc::clone(&self.clock)).expect("a system")
-    }
+        mod on_sqlite {
+            $( #[test] $(#[$meta])* fn $name() { super::$name(&super::support::World::sqlite()); } )*
+        }
+    };
 }
 
-/// What a handler saw, in order.
-#[derive(Clone, Default)]
-pub struct Seen(Arc<Mutex<Vec<(EventId, String, u64)>>>);
+/// How long a fact may take to come true. Only a test that fails waits so long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
-impl Seen {
-    /// A handler that notes each event and succeeds.
-    pub fn noting(&self) -> Function {
-        let seen = self.clone();
-        Function::asynchronous(move |context| {
-            let seen = seen.clone();
-            async move {
-                seen.note(context.event());
-                Ok(())
-            }
-        })
-    }
-
-    pub fn note(&self, event: &Event) {
-        let number = event
-            .payload
-            .fields()
-            .get("number")
-            .and_then(serde_json::Value::as_u64);
-        let key = event.key.clone().unwrap_or_default();
-        self.0
-            .lock()
-            .expect("no panic")
-            .push((event.id, key, number.unwrap_or(0)));
-    }
-
-    pub fn count(&self) -> usize {
-        self.0.lock().expect("no panic").len()
-    }
-
-    pub fn distinct(&self) -> usize {
-        let mut ids: Vec<EventId> = self
-            .0
-            .lock()
-            .expect("no panic")
-            .iter()
-            .map(|seen| seen.0)
-            .collect();
-        ids.sort();
-        ids.dedup();
-        ids.len()
-    }
-
-    pub fn of_key(&self, key: &str) -> Vec<u64> {
-        let seen = self.0.lock().expect("no panic");
-        seen.iter()
-            .filter(|seen| seen.1 == key)
-            .map(|seen| seen.2)
-            .collect()
-    }
-}
-
-/// Waits for a fact, at most twenty seconds; fails with its name.
+/// Waits for a fact, at most [`PATIENCE`]; fails with its name.
 #[track_caller]
 pub fn until(what: &str, fact: impl Fn() -> bool) {
     let clock = SystemClock;
-    let give_up = clock.monotonic() + Duration::from_secs(20);
+    let give_up = clock.monotonic() + PATIENCE;
     while !fact() {
         assert!(
             clock.monotonic() < give_up,
@@ -106,4 +50,64 @@ pub fn until(what: &str, fact: impl Fn() -> bool) {
         );
         std::thread::park_timeout(Duration::from_millis(5));
     }
+}
+
+/// Retries that do not keep a test waiting: `attempts` runs, at most 50 ms apart.
+pub fn quick_retry(attempts: u32) -> Policy {
+    Policy {
+        retry: RetryPolicy {
+            attempts,
+            first: Duration::from_millis(20),
+            most: Duration::from_millis(50),
+            ..RetryPolicy::default()
+        },
+        ..Policy::default()
+    }
+}
+
+/// Publishes one event and waits for its commit.
+#[track_caller]
+pub fn publish(system: &System, name: &str, payload: &str) -> Receipt {
+    system
+        .router()
+        .publish(Publish::new(name, payload))
+        .and_then(|publishing| publishing.wait())
+        .expect("a commit")
+}
+
+/// Publishes events with the numbers `from..to`, in one transaction for each thousand.
+#[track_caller]
+pub fn publish_numbers(system: &System, name: &str, numbers: std::ops::Range<u64>) {
+    let all: Vec<u64> = numbers.collect();
+    for part in all.chunks(1_000) {
+        let batch = part.iter().map(|number| {
+            let payload = format!("{{\"config_key\":\"hex8\",\"number\":{number}}}");
+            Publish::new(name, payload)
+        });
+        system
+            .router()
+            .publish_many(batch.collect())
+            .and_then(|publishing| publishing.wait())
+            .expect("a commit");
+    }
+}
+
+/// The letters in these states.
+pub fn letters(system: &System, states: &[LetterState]) -> Vec<Letter> {
+    let filter = LetterFilter {
+        states: states.to_vec(),
+        limit: 1_000,
+        ..LetterFilter::default()
+    };
+    system.dead_letters().list(filter).expect("letters")
+}
+
+/// A number from the environment, for runs that are longer or start elsewhere.
+pub fn number_from(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Whether the long forms of tests are asked for (`RINGRIFT_LONG=1`).
+pub fn is_long() -> bool {
+    number_from("RINGRIFT_LONG") == Some(1)
 }

@@ -1,39 +1,36 @@
-//! The router over the memory store: what each promise says, in one process and in several
-//! simulated ones.
+//! The router over both stores: what each promise says, in one process and in several simulated
+//! ones.
 
 #![expect(
     clippy::unwrap_used,
     reason = "a test ends with the first thing that fails"
 )]
 
+#[macro_use]
 mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ringrift_events::handler::{Dedup, Function, NotDone, Policy, RetryPolicy};
+use ringrift_events::handler::{Dedup, Function, NotDone, Policy};
 use ringrift_events::router::{Publish, Subscribe};
 use ringrift_events::store::letters::{LetterFilter, LetterState};
-use support::{Seen, World, until};
+use support::{Seen, World, quick_retry, until};
 
-fn quick_retry() -> Policy {
-    Policy {
-        retry: RetryPolicy {
-            attempts: 3,
-            first: Duration::from_millis(20),
-            most: Duration::from_millis(50),
-            ..RetryPolicy::default()
-        },
-        ..Policy::default()
-    }
+over_both_stores! {
+    a_live_handler_gets_each_event_once_whatever_the_spelling;
+    a_durable_subscription_is_shared_and_loses_nothing_published_while_it_was_down;
+    a_retry_reaches_the_handler_that_failed_and_no_other;
+    attempts_that_are_used_up_leave_a_dead_letter_until_an_operator_retries;
+    a_handler_may_publish_its_own_type_and_circles_end_at_the_depth_limit;
+    a_key_is_confirmed_by_success_only_and_shared_by_the_processes_of_a_durable_name;
+    order_holds_per_key_although_an_event_is_retried_and_others_run_beside_it;
 }
 
-#[test]
-fn a_live_handler_gets_each_event_once_whatever_the_spelling() {
+fn a_live_handler_gets_each_event_once_whatever_the_spelling(world: &World) {
     // B1 and B2 of the system this one replaces: two spellings were two topics, and every publish
     // of a known type was delivered twice.
-    let world = World::new();
     let system = world.process();
     let seen = Seen::default();
     system
@@ -68,9 +65,7 @@ fn a_live_handler_gets_each_event_once_whatever_the_spelling() {
     assert_eq!((seen.count(), other.count()), (2, 2));
 }
 
-#[test]
-fn a_durable_subscription_is_shared_and_loses_nothing_published_while_it_was_down() {
-    let world = World::new();
+fn a_durable_subscription_is_shared_and_loses_nothing_published_while_it_was_down(world: &World) {
     let publisher = world.process();
     let first = world.process();
     let seen = Seen::default();
@@ -116,10 +111,8 @@ fn publish(system: &ringrift_events::system::System, count: usize) {
     }
 }
 
-#[test]
-fn a_retry_reaches_the_handler_that_failed_and_no_other() {
+fn a_retry_reaches_the_handler_that_failed_and_no_other(world: &World) {
     // B2, B3: a failing handler left two dead letters, and a retry re-published to everybody.
-    let world = World::new();
     let system = world.process();
     let (calls, good) = (Arc::new(AtomicUsize::new(0)), Seen::default());
     let failing = {
@@ -140,7 +133,7 @@ fn a_retry_reaches_the_handler_that_failed_and_no_other() {
         .subscribe(
             Subscribe::durable("failing")
                 .to(["MODEL_PROMOTED"])
-                .policy(quick_retry()),
+                .policy(quick_retry(3)),
             failing,
         )
         .unwrap();
@@ -179,9 +172,7 @@ fn a_retry_reaches_the_handler_that_failed_and_no_other() {
     assert_eq!(good.count(), 2);
 }
 
-#[test]
-fn attempts_that_are_used_up_leave_a_dead_letter_until_an_operator_retries() {
-    let world = World::new();
+fn attempts_that_are_used_up_leave_a_dead_letter_until_an_operator_retries(world: &World) {
     let system = world.process();
     let calls = Arc::new(AtomicUsize::new(0));
     let failing = {
@@ -199,7 +190,7 @@ fn attempts_that_are_used_up_leave_a_dead_letter_until_an_operator_retries() {
         .subscribe(
             Subscribe::live("fragile")
                 .to(["MODEL_PROMOTED"])
-                .policy(quick_retry()),
+                .policy(quick_retry(3)),
             failing,
         )
         .unwrap();
@@ -233,9 +224,7 @@ fn attempts_that_are_used_up_leave_a_dead_letter_until_an_operator_retries() {
     system.close();
 }
 
-#[test]
-fn a_handler_may_publish_its_own_type_and_circles_end_at_the_depth_limit() {
-    let world = World::new();
+fn a_handler_may_publish_its_own_type_and_circles_end_at_the_depth_limit(world: &World) {
     let system = world.process();
     let runs = Arc::new(AtomicUsize::new(0));
     let (router, counted) = (system.router().clone(), Arc::clone(&runs));
@@ -272,10 +261,8 @@ fn a_handler_may_publish_its_own_type_and_circles_end_at_the_depth_limit() {
     system.close();
 }
 
-#[test]
-fn a_key_is_confirmed_by_success_only_and_shared_by_the_processes_of_a_durable_name() {
+fn a_key_is_confirmed_by_success_only_and_shared_by_the_processes_of_a_durable_name(world: &World) {
     // B5: dedup marked an event before it had succeeded, so its retry was a duplicate.
-    let world = World::new();
     let (one, two) = (world.process(), world.process());
     let calls = Arc::new(AtomicUsize::new(0));
     for system in [&one, &two] {
@@ -292,7 +279,7 @@ fn a_key_is_confirmed_by_success_only_and_shared_by_the_processes_of_a_durable_n
         });
         let policy = Policy {
             dedup: Some(Dedup::by(["config_key"])),
-            ..quick_retry()
+            ..quick_retry(3)
         };
         system
             .router()
@@ -323,9 +310,7 @@ fn a_key_is_confirmed_by_success_only_and_shared_by_the_processes_of_a_durable_n
     two.close();
 }
 
-#[test]
-fn order_holds_per_key_although_an_event_is_retried_and_others_run_beside_it() {
-    let world = World::new();
+fn order_holds_per_key_although_an_event_is_retried_and_others_run_beside_it(world: &World) {
     let system = world.process();
     let seen = Seen::default();
     let (noted, failed) = (seen.clone(), Arc::new(AtomicUsize::new(0)));
@@ -343,7 +328,7 @@ fn order_holds_per_key_although_an_event_is_retried_and_others_run_beside_it() {
     });
     let policy = Policy {
         concurrency: 4,
-        ..quick_retry()
+        ..quick_retry(3)
     };
     system
         .router()
