@@ -55,6 +55,8 @@ mod verbs;
 #[cfg(test)]
 mod engine_tests;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 pub(crate) mod testing;
 
 pub use handle::SqliteStore;

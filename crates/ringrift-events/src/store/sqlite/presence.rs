@@ -351,6 +351,7 @@ impl Presence {
     pub(crate) fn die(&self) {
         let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
         drop(own.take());
+        self.roles.resign_all();
     }
 
     fn with_own<T>(&self, act: impl FnOnce(&OwnPage) -> T) -> Option<T> {

@@ -32,8 +32,10 @@ pub(super) struct Mark(Mutex<Marked>);
 #[derive(Clone, Copy, Debug, Default)]
 struct Marked {
     polled_to: Seq,
+    /// Asked to be saved.
+    asked: Seq,
+    asked_at: Option<Duration>,
     saved: Seq,
-    saved_at: Option<Duration>,
 }
 
 impl Mark {
@@ -50,25 +52,38 @@ impl SqliteStore {
             let mut mark = self.mark.lock();
             mark.polled_to = mark.polled_to.max(polled_to);
             let early = mark
-                .saved_at
+                .asked_at
                 .is_some_and(|at| now.saturating_sub(at) < MARK_EVERY);
-            if self.is_read_only() || early || mark.polled_to <= mark.saved {
+            if self.is_read_only() || early || mark.polled_to <= mark.asked {
                 return;
             }
-            mark.saved = mark.polled_to;
-            mark.saved_at = Some(now);
+            mark.asked = mark.polled_to;
+            mark.asked_at = Some(now);
         }
-        self.write(SaveMark { polled_to }).forget();
+        self.save_mark(polled_to, |_| ());
+    }
+
+    /// Saves the place; `then` runs on the courier.
+    fn save_mark(
+        &self,
+        polled_to: Seq,
+        then: impl FnOnce(&Result<(), Error>) + Send + 'static,
+    ) {
+        let own = Weak::clone(&self.own);
+        self.write_then(SaveMark { polled_to }, move |result| {
+            if let (Ok(()), Some(store)) = (result, own.upgrade()) {
+                let mut mark = store.mark.lock();
+                mark.saved = mark.saved.max(polled_to);
+            }
+            then(result);
+        })
+        .forget();
     }
 
     /// The place that is not saved yet, for those who are about to count.
     fn unsaved_mark(&self) -> Option<Seq> {
-        let mut mark = self.mark.lock();
-        if self.is_read_only() || mark.polled_to <= mark.saved {
-            return None;
-        }
-        mark.saved = mark.polled_to;
-        Some(mark.polled_to)
+        let mark = self.mark.lock();
+        (!self.is_read_only() && mark.polled_to > mark.saved).then_some(mark.polled_to)
     }
 
     fn take_over_next(
@@ -171,7 +186,7 @@ impl Upkeep for SqliteStore {
         };
         let (answer, pending) = Pending::channel();
         let own = Weak::clone(&self.own);
-        self.write_then(SaveMark { polled_to }, move |saved| {
+        self.save_mark(polled_to, move |saved| {
             match (saved, own.upgrade()) {
                 (Err(error), _) => give(&answer, Err(error.clone())),
                 (Ok(()), None) => give(&answer, Err(closed())),
@@ -181,8 +196,7 @@ impl Upkeep for SqliteStore {
                         .forget();
                 }
             }
-        })
-        .forget();
+        });
         pending
     }
 

@@ -290,12 +290,7 @@ pub(crate) fn end_open_work(
     state: &str,
 ) -> Result<u64, Error> {
     let of = [standing.id.0, standing.generation];
-    tx.conn
-        .prepare_cached(
-            "DELETE FROM claims WHERE subscription = ?1 AND generation = ?2 \
-             AND settled_us IS NULL AND settled_to < first_seq",
-        )?
-        .execute(of)?;
+    // One that settled nothing stays as an empty range: its token is refused, not unknown.
     tx.conn
         .prepare_cached(
             "UPDATE claims SET last_seq = settled_to, settled_us = ?3, fence = fence + 1 \

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use rusqlite::params;
 
 use super::ledger::{OpenClaim, open_claims_of};
-use super::scan::{Found, restores};
+use super::scan::{Found, hosted_version, ownerless, restores};
 use crate::event::{Event, Seq};
 use crate::store::Error;
 use crate::store::deliveries::{CLAIM_EVENTS_MAX, Claim, ClaimToken, Why};
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::letters::{NewRow, insert_row};
-use crate::store::sqlite::verbs::positions::{Standing, durable, refresh_settled, set_cursor};
+use crate::store::sqlite::verbs::positions::{
+    Standing, durable, refresh_settled, segments, set_cursor,
+};
 use crate::store::subscriptions::{Generation, SubscriptionId};
 
 /// Takes what was found, at most `max` events of an ownerless claim.
@@ -48,7 +50,11 @@ impl Verb for TakeClaim {
         if standing.ordered && open.iter().any(|claim| claim.owner.is_some()) {
             return Ok(Taken::Nothing);
         }
-        if let Some(claim) = open.iter().find(|claim| claim.owner.is_none()) {
+        let Some(hosted) = hosted_version(tx, standing.id)? else {
+            return Ok(Taken::Nothing);
+        };
+        let segments = segments(tx, standing.id)?;
+        if let Some(claim) = ownerless(&open, &segments, hosted) {
             return take_ownerless(tx, &standing, claim, self.max);
         }
         let stands = standing.generation == found.generation.0

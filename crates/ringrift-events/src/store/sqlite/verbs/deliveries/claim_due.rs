@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::params;
 
+use super::scan::hosted_version;
 use crate::clock::Time;
 use crate::store::Error;
 use crate::store::deliveries::{LetterId, Redelivery};
@@ -15,11 +16,15 @@ use crate::store::subscriptions::{Kind, SubscriptionId};
 /// Most redeliveries taken at once.
 const DUE_MAX: usize = 1_000;
 
-/// Which rows a subscription may take: ?1 its name, ?2 its id, ?3 whether it is live. A letter's
+/// Which rows a subscription may take: ?1 its name, ?2 its id, ?3 whether it is live, ?4 whether it is
+/// ordered, ?5 the version hosted: beyond its border lies nothing for it. A letter's
 /// event may be deleted from the queue, the letter stands; a delivery that has not failed goes with
 /// its event. With order by key a row waits for the earlier ones of its key, and for one that runs.
 const ELIGIBLE: &str = "r.handler = ?1 AND r.live = ?3 AND (r.live = 1 OR r.subscription = ?2) \
      AND (r.event_seq IS NULL OR e.seq IS NOT NULL) \
+     AND (r.event_seq IS NULL OR r.live = 1 OR NOT EXISTS (SELECT 1 FROM subscription_versions AS v \
+          WHERE v.subscription = ?2 AND v.number > ?5 AND v.valid_from <= r.event_seq \
+            AND r.event_seq < v.valid_to)) \
      AND (r.failed = 1 OR r.event_seq IS NULL OR NOT EXISTS \
           (SELECT 1 FROM deleted_events AS d WHERE d.seq = r.event_seq)) \
      AND (?4 = 0 OR r.key IS NULL OR r.why = 'replay' OR NOT EXISTS ( \
@@ -54,8 +59,8 @@ impl Verb for ClaimDue {
         let mut due = Vec::new();
         for id in self.subscriptions {
             let standing = standing(tx, id)?;
-            if !standing.paused && !standing.ended {
-                look(tx, &standing, max, &mut due)?;
+            if let Some(version) = may_take(tx, &standing)? {
+                look(tx, &standing, version, max, &mut due)?;
             }
         }
         due.sort_by_key(|(at, redelivery)| (*at, redelivery.id));
@@ -76,18 +81,27 @@ impl Verb for ClaimDue {
     }
 }
 
+/// The version by which this process takes for a subscription; none while it may not.
+fn may_take(tx: &Tx<'_>, standing: &Standing) -> Result<Option<i64>, Error> {
+    if standing.paused || standing.ended {
+        return Ok(None);
+    }
+    hosted_version(tx, standing.id)
+}
+
 /// What a subscription may take now; one a key for an ordered one, since taking the first blocks
 /// the others.
 fn look(
     tx: &Tx<'_>,
     standing: &Standing,
+    version: i64,
     max: usize,
     due: &mut Vec<(i64, Redelivery)>,
 ) -> Result<(), Error> {
     let sql = format!(
         "SELECT {REDELIVERY_COLUMNS}, r.id, r.fence, r.why, r.attempts, r.deaths, r.due_us \
          FROM redeliveries AS r LEFT JOIN events AS e ON e.seq = r.event_seq \
-         WHERE r.due_us IS NOT NULL AND r.due_us <= ?5 AND {ELIGIBLE} ORDER BY r.due_us LIMIT ?6"
+         WHERE r.due_us IS NOT NULL AND r.due_us <= ?6 AND {ELIGIBLE} ORDER BY r.due_us LIMIT ?7"
     );
     let mut statement = tx.conn.prepare_cached(&sql)?;
     let rows = statement.query_map(
@@ -96,6 +110,7 @@ fn look(
             standing.id.0,
             standing.kind == Kind::Live,
             standing.ordered,
+            version,
             tx.now.0,
             i64::try_from(max).unwrap_or(i64::MAX)
         ],
@@ -141,15 +156,16 @@ impl Question for NextDue {
         let mut next: Option<i64> = None;
         for id in self.subscriptions {
             let standing = standing(tx, id)?;
-            if standing.paused || standing.ended {
+            let Some(version) = may_take(tx, &standing)? else {
                 continue;
-            }
+            };
             let mut statement = tx.conn.prepare_cached(&sql)?;
             let mut rows = statement.query(params![
                 standing.name,
                 standing.id.0,
                 standing.kind == Kind::Live,
-                standing.ordered
+                standing.ordered,
+                version
             ])?;
             if let Some(row) = rows.next()? {
                 let due: i64 = row.get(0)?;

@@ -98,9 +98,9 @@ pub(crate) fn prove(tx: &Tx<'_>, token: ClaimToken) -> Result<Proof, Error> {
         .optional()?;
     let Some((claim, settled_us)) = found else {
         // Only claims that never changed hands are merged into a neighbour.
-        return match token.fence {
-            1 => Ok(Proof::Settled),
-            _ => Err(lease_lost(token)),
+        return match token.fence == 1 && was_given(tx, token.id)? {
+            true => Ok(Proof::Settled),
+            false => Err(lease_lost(token)),
         };
     };
     if claim.fence != token.fence || claim.owner != Some(tx.process_row) {
@@ -110,6 +110,12 @@ pub(crate) fn prove(tx: &Tx<'_>, token: ClaimToken) -> Result<Proof, Error> {
         Some(_) => Ok(Proof::Settled),
         None => Ok(Proof::Held(claim)),
     }
+}
+
+/// Whether a claim of this number ever was.
+fn was_given(tx: &Tx<'_>, id: i64) -> Result<bool, Error> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'claims' AND seq >= ?1)";
+    Ok(tx.conn.prepare_cached(sql)?.query_row([id], |row| row.get(0))?)
 }
 
 /// The refusal of a late answer.

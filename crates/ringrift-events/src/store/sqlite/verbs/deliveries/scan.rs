@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::OptionalExtension as _;
 
-use super::ledger::{NOT_DELETED, open_claims_of};
+use super::ledger::{NOT_DELETED, OpenClaim, open_claims_of};
 use crate::event::{Event, Seq};
 use crate::store::Error;
 use crate::store::deliveries::{CLAIM_EVENTS_MAX, Want};
@@ -14,7 +14,7 @@ use crate::store::sqlite::neighbours::readable;
 use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::rows::{EVENT_COLUMN_COUNT, EVENT_COLUMNS, event};
 use crate::store::sqlite::verb::{Plain, Question, Tx};
-use crate::store::sqlite::verbs::positions::{durable, head, segment_at, segments};
+use crate::store::sqlite::verbs::positions::{Segment, durable, head, segment_at, segments};
 use crate::store::subscriptions::{Generation, SubscriptionId};
 
 /// Most rows of the log that one look reads: bounds a step over what does not match to some
@@ -80,6 +80,7 @@ impl Question for Scan {
         if standing.ordered && open.iter().any(|claim| claim.owner.is_some()) {
             return Ok(None);
         }
+        let segments = segments(tx, standing.id)?;
         let mut found = Found {
             subscription: standing.id,
             generation,
@@ -87,7 +88,7 @@ impl Question for Scan {
             restores: restores(tx)?,
             read_to: Seq(standing.cursor),
             more: false,
-            ownerless: open.iter().any(|claim| claim.owner.is_none()),
+            ownerless: ownerless(&open, &segments, hosted).is_some(),
             events: Vec::new(),
         };
         if found.ownerless {
@@ -99,15 +100,20 @@ impl Question for Scan {
         {
             found.read_to = found.read_to.max(passed.to);
         }
-        self.read(tx, hosted, &mut found)?;
+        self.read(tx, hosted, &segments, &mut found)?;
         Ok(Some(found))
     }
 }
 
 impl Scan {
-    fn read(&self, tx: &Tx<'_>, hosted: i64, found: &mut Found) -> Result<(), Error> {
-        let segments = segments(tx, found.subscription)?;
-        let Some(segment) = segment_at(&segments, found.read_to.0 + 1) else {
+    fn read(
+        &self,
+        tx: &Tx<'_>,
+        hosted: i64,
+        segments: &[Segment],
+        found: &mut Found,
+    ) -> Result<(), Error> {
+        let Some(segment) = segment_at(segments, found.read_to.0 + 1) else {
             return Ok(());
         };
         // A process with an old version claims only below the border.
@@ -166,6 +172,19 @@ impl Scan {
             None => Ok(end),
         }
     }
+}
+
+/// The first ownerless claim that a host of this version may take: an old one claims only below its
+/// border.
+pub(super) fn ownerless<'a>(
+    open: &'a [OpenClaim],
+    segments: &[Segment],
+    hosted: i64,
+) -> Option<&'a OpenClaim> {
+    open.iter().find(|claim| {
+        claim.owner.is_none()
+            && segment_at(segments, claim.last).is_none_or(|segment| segment.number <= hosted)
+    })
 }
 
 /// How often deleted events were restored.

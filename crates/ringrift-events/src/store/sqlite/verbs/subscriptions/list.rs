@@ -131,7 +131,9 @@ fn claimed(tx: &Tx<'_>, state: &SubscriptionState) -> Result<u64, Error> {
     use crate::store::sqlite::verbs::deliveries::open_claims_of;
     let mut sum = 0;
     for claim in open_claims_of(tx, state.id, state.generation)? {
-        sum += claim.unsettled(tx)?;
+        if claim.owner.is_some() {
+            sum += claim.unsettled(tx)?;
+        }
     }
     Ok(sum)
 }

@@ -37,7 +37,8 @@ impl Verb for Seek {
     fn run(self, tx: &Tx<'_>) -> Result<Sought, Error> {
         let (standing, mut sought) = self.measure(tx)?;
         sought.generation = Generation(standing.generation + 1);
-        let discarded = end_open_work(tx, &standing, UNFINISHED, "discarded")?;
+        let states = format!("{UNFINISHED}, 'dead'");
+        let discarded = end_open_work(tx, &standing, &states, "discarded")?;
         begin_generation(tx, &standing, sought.to.0)?;
         let about = About {
             seq: Some(sought.from.min(sought.to).next()),
@@ -71,7 +72,10 @@ impl Seek {
             .with_next("ringrift subs ls"));
         }
         let to = self.target(tx)?;
-        let versions = segments(tx, self.id)?;
+        let mut versions = segments(tx, self.id)?;
+        if let Some(first) = versions.first_mut() {
+            first.valid_from = first.valid_from.min(to + 1);
+        }
         let from = standing.settled;
         let skipped = count_matching(tx, &versions, (from, to), None)?;
         let again = count_matching(tx, &versions, (to, from), None)?;
@@ -106,6 +110,17 @@ impl Seek {
 }
 
 fn begin_generation(tx: &Tx<'_>, standing: &Standing, after: i64) -> Result<(), Error> {
+    // Sought before its beginning: the first version is for what lies there, too.
+    for sql in [
+        "UPDATE subscription_versions SET valid_from = ?2 WHERE subscription = ?1 \
+         AND number = 1 AND valid_from > ?2",
+        "UPDATE subscription_types SET valid_from = ?2 WHERE subscription = ?1 \
+         AND version = 1 AND valid_from > ?2",
+    ] {
+        tx.conn
+            .prepare_cached(sql)?
+            .execute([standing.id.0, after + 1])?;
+    }
     let now = tx.now.to_sql();
     tx.conn
         .prepare_cached(

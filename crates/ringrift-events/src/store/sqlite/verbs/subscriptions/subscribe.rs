@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension as _, params};
 
+use crate::catalog::filter::Filter;
 use crate::event::Seq;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::positions::{
@@ -25,6 +26,17 @@ impl Verb for Subscribe {
     type Answer = Subscribed;
 
     fn run(self, tx: &Tx<'_>) -> Result<Subscribed, Error> {
+        if let Some(filter) = &self.definition.filter {
+            Filter::parse(filter).map_err(|error| {
+                Error::new(
+                    ErrorCode::WrongState,
+                    format!(
+                        "the filter {filter:?} of {} cannot be read: {error}",
+                        self.definition.name
+                    ),
+                )
+            })?;
+        }
         let Some(id) = find(tx, &self.definition)? else {
             return create(tx, &self.definition);
         };

@@ -7,7 +7,7 @@ use super::restore_queue::{Owed, Owing, owing};
 use crate::store::Error;
 use crate::store::sqlite::rows::{EVENT_COLUMN_COUNT, EVENT_COLUMNS, event};
 use crate::store::sqlite::verb::{Plain, Question, Tx};
-use crate::store::sqlite::verbs::deliveries::open_claims_of;
+use crate::store::sqlite::verbs::deliveries::{OpenClaim, open_claims_of};
 use crate::store::subscriptions::Generation;
 use crate::store::upkeep::Tally;
 
@@ -33,8 +33,7 @@ impl Question for Tallies {
 /// What is recorded of a generation, by place.
 struct Records {
     rows: HashMap<i64, String>,
-    /// Open claims: first, settled to, last.
-    open: Vec<(i64, i64, i64)>,
+    open: Vec<OpenClaim>,
     /// Settled claims, in log order: first and last.
     ledger: Vec<(i64, i64)>,
     /// Lapsed ranges: after and last.
@@ -62,10 +61,7 @@ fn records(tx: &Tx<'_>, one: &Owing) -> Result<Records, Error> {
     let rows = statement.query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(Records {
         rows: rows.collect::<Result<_, _>>()?,
-        open: open
-            .iter()
-            .map(|c| (c.first, c.settled_to, c.last))
-            .collect(),
+        open,
         ledger,
         lapses,
     })
@@ -133,13 +129,15 @@ fn count_range(tally: &mut Tally, records: &Records, one: &Owing, seq: i64) {
     let open = records
         .open
         .iter()
-        .find(|(first, _, last)| *first <= seq && seq <= *last);
-    if let Some((_, settled_to, _)) = open {
-        if seq > *settled_to {
-            tally.claimed += 1;
-        } else {
-            tally.done += 1;
-        }
+        .find(|claim| claim.first <= seq && seq <= claim.last);
+    if let Some(claim) = open {
+        let count = match (seq > claim.settled_to, claim.owner) {
+            (false, _) => &mut tally.done,
+            (true, Some(_)) => &mut tally.claimed,
+            // Given back: it waits for whoever asks next.
+            (true, None) => &mut tally.waiting,
+        };
+        *count += 1;
         return;
     }
     if seq > one.standing.cursor {
