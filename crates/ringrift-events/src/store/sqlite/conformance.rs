@@ -29,7 +29,11 @@ impl OnDisk {
     }
 
     fn each(&self, act: impl Fn(&SqliteStore)) {
-        self.opened.lock().unwrap().iter().for_each(|store| act(store));
+        self.opened
+            .lock()
+            .unwrap()
+            .iter()
+            .for_each(|store| act(store));
     }
 }
 

@@ -53,9 +53,9 @@ mod verb;
 mod verbs;
 
 #[cfg(test)]
-mod engine_tests;
-#[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod engine_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -64,11 +64,7 @@ impl SqliteStore {
     }
 
     /// Saves the place; `then` runs on the courier.
-    fn save_mark(
-        &self,
-        polled_to: Seq,
-        then: impl FnOnce(&Result<(), Error>) + Send + 'static,
-    ) {
+    fn save_mark(&self, polled_to: Seq, then: impl FnOnce(&Result<(), Error>) + Send + 'static) {
         let own = Weak::clone(&self.own);
         self.write_then(SaveMark { polled_to }, move |result| {
             if let (Ok(()), Some(store)) = (result, own.upgrade()) {
@@ -186,15 +182,13 @@ impl Upkeep for SqliteStore {
         };
         let (answer, pending) = Pending::channel();
         let own = Weak::clone(&self.own);
-        self.save_mark(polled_to, move |saved| {
-            match (saved, own.upgrade()) {
-                (Err(error), _) => give(&answer, Err(error.clone())),
-                (Ok(()), None) => give(&answer, Err(closed())),
-                (Ok(()), Some(store)) => {
-                    store
-                        .read_then(CountPending, move |count| give(&answer, count.clone()))
-                        .forget();
-                }
+        self.save_mark(polled_to, move |saved| match (saved, own.upgrade()) {
+            (Err(error), _) => give(&answer, Err(error.clone())),
+            (Ok(()), None) => give(&answer, Err(closed())),
+            (Ok(()), Some(store)) => {
+                store
+                    .read_then(CountPending, move |count| give(&answer, count.clone()))
+                    .forget();
             }
         });
         pending

@@ -6,13 +6,12 @@ use rusqlite::{CachedStatement, OptionalExtension as _, params};
 
 use crate::clock::Time;
 use crate::event::{Event, EventId, Seq};
-use crate::store::log::{Appended, Batch, Draft, Durability, IDEMPOTENCY_WINDOW};
+use crate::store::log::{
+    APPEND_DRAFTS_MAX, Appended, Batch, Draft, Durability, IDEMPOTENCY_WINDOW,
+};
 use crate::store::sqlite::rows::{Id, SqlTime};
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::{Error, ErrorCode};
-
-/// Most events of one batch: above it the write lock is held too long for other processes.
-const BATCH_MAX: usize = 10_000;
 
 /// What a row costs beside its payload, about: columns and index entries.
 const ROW_BYTES: usize = 300;
@@ -35,11 +34,11 @@ impl Verb for Append {
     type Answer = Vec<Appended>;
 
     fn run(self, tx: &Tx<'_>) -> Result<Vec<Appended>, Error> {
-        if self.0.drafts.len() > BATCH_MAX {
+        if self.0.drafts.len() > APPEND_DRAFTS_MAX {
             return Err(Error::new(
-                ErrorCode::Backpressure,
+                ErrorCode::WrongState,
                 format!(
-                    "a batch of {} events was to be appended, at most {BATCH_MAX} go at once",
+                    "a batch of {} events was to be appended, at most {APPEND_DRAFTS_MAX} go at once",
                     self.0.drafts.len()
                 ),
             ));

@@ -3,10 +3,10 @@
 use rusqlite::{Params, params};
 
 use crate::event::EventId;
-use crate::store::Error;
 use crate::store::log::{EventRef, Logged};
 use crate::store::sqlite::rows::{EVENT_COLUMNS, logged};
 use crate::store::sqlite::verb::{Plain, Question, Tx};
+use crate::store::{Error, ErrorCode};
 
 /// Events shown for one name; more than one already means that it is ambiguous.
 const FOUND_MAX: usize = 10;
@@ -36,7 +36,13 @@ impl Question for Find {
                     &format!("WHERE e.id BETWEEN ?1 AND ?2 ORDER BY e.id LIMIT {FOUND_MAX}"),
                     params![low.as_slice(), high.as_slice()],
                 ),
-                None => Ok(Vec::new()),
+                None => Err(Error::new(
+                    ErrorCode::WrongState,
+                    format!(
+                        "{text:?} is no start of an event id: at least four hexadecimal digits"
+                    ),
+                )
+                .with_next("ringrift events ls")),
             },
             EventRef::IdempotencyKey(key) => select(
                 tx,

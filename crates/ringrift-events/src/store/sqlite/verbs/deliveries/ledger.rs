@@ -115,7 +115,10 @@ pub(crate) fn prove(tx: &Tx<'_>, token: ClaimToken) -> Result<Proof, Error> {
 /// Whether a claim of this number ever was.
 fn was_given(tx: &Tx<'_>, id: i64) -> Result<bool, Error> {
     let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'claims' AND seq >= ?1)";
-    Ok(tx.conn.prepare_cached(sql)?.query_row([id], |row| row.get(0))?)
+    Ok(tx
+        .conn
+        .prepare_cached(sql)?
+        .query_row([id], |row| row.get(0))?)
 }
 
 /// The refusal of a late answer.
