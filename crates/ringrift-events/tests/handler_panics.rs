@@ -1,5 +1,7 @@
 //! A handler's panic is an outcome, and nobody else's panic is touched by that.
 
+#![cfg(test)]
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 

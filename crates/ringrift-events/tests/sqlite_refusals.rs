@@ -1,5 +1,7 @@
 //! Whatever cannot be opened is refused with its code, and nothing is made or changed.
 
+#![cfg(test)]
+
 mod sqlite_support;
 
 use std::os::unix::fs::PermissionsExt as _;

@@ -35,10 +35,7 @@ pub(crate) fn of_errors(tree: &Tree) -> BTreeMap<String, String> {
 /// `Coded` is implemented, that are the value of a match arm or of a whole body.
 fn in_source(source: &Source) -> Vec<(String, String)> {
     let coded = source.words("Coded for").next().is_some();
-    let tests = source
-        .code
-        .find("#[cfg(test)]")
-        .unwrap_or(source.code.len());
+    let tests = source.tests();
     source
         .strings
         .iter()

@@ -64,10 +64,7 @@ pub(crate) fn check_verbs(source: &Source) -> Vec<String> {
         return Vec::new();
     }
     // Tests run on threads of their own.
-    let tests = source
-        .code
-        .find("#[cfg(test)]")
-        .unwrap_or(source.code.len());
+    let tests = source.tests();
     FORBIDDEN
         .iter()
         .flat_map(|word| source.words(word).map(move |at| (at, word)))

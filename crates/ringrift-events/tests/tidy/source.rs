@@ -42,6 +42,19 @@ impl Source {
         format!("{}:{}", self.path, line + 1)
     }
 
+    /// Where the file's own module of tests begins; the file's end if its tests stand elsewhere.
+    pub(crate) fn tests(&self) -> usize {
+        self.code
+            .match_indices("#[cfg(test)]")
+            .find(|(at, attribute)| {
+                let rest = self.code[at + attribute.len()..].trim_start();
+                rest.strip_prefix("mod ").is_some_and(|rest| {
+                    rest[identifier(rest).len()..].trim_start().starts_with('{')
+                })
+            })
+            .map_or(self.code.len(), |(at, _)| at)
+    }
+
     /// The offsets at which this stands in the code as whole words.
     pub(crate) fn words<'a>(&'a self, word: &'a str) -> impl Iterator<Item = usize> + 'a {
         self.code
@@ -208,4 +221,13 @@ fn comments_and_strings_are_blank_and_the_rest_stays_in_place() {
 fn words_are_whole() {
     let source = Source::new("f.rs", "unsafe_code; unsafe { } not_unsafe");
     assert_eq!(source.words("unsafe").collect::<Vec<_>>(), [13]);
+}
+
+#[test]
+fn only_an_inline_module_of_tests_ends_the_code() {
+    let text = "#[cfg(test)]\nmod elsewhere;\nfn f() {}\n#[cfg(test)]\nmod tests {}";
+    let source = Source::new("f.rs", text);
+    assert_eq!(source.tests(), text.rfind("#[cfg").unwrap());
+    let text = "#[cfg(test)]\nmod elsewhere;\nfn f() {}";
+    assert_eq!(Source::new("f.rs", text).tests(), text.len());
 }
