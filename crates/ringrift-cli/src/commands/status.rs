@@ -156,8 +156,8 @@ impl Report for Status {
         } else {
             text.paint(Paint::Odd, "needs attention")
         };
+        text.line(verdict);
         text.fields(&[
-            ("state", verdict),
             (
                 "log",
                 format!(

@@ -31,13 +31,16 @@ pub(crate) enum Paint {
     Faint,
 }
 
+/// Below this many columns a table would be a column of letters; some pseudo-terminals say 0.
+const WIDTH_MIN: u16 = 60;
+
 /// How text is dressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Style {
     /// Colour is wanted.
     pub(crate) color: bool,
-    /// A terminal reads, so tables fit its width.
-    pub(crate) terminal: bool,
+    /// The columns of the terminal that reads: tables fit them.
+    pub(crate) width: Option<u16>,
 }
 
 impl Style {
@@ -45,12 +48,17 @@ impl Style {
     #[cfg(test)]
     pub(crate) const PLAIN: Style = Style {
         color: false,
-        terminal: false,
+        width: None,
     };
 
     /// The style of standard output.
     pub(crate) fn of_stdout(choice: ColorChoice) -> Style {
-        Style::of(std::io::stdout().is_terminal(), choice)
+        Style {
+            width: comfy_table::Table::new()
+                .width()
+                .filter(|width| *width >= WIDTH_MIN),
+            ..Style::of(std::io::stdout().is_terminal(), choice)
+        }
     }
 
     /// The style of standard error.
@@ -66,7 +74,7 @@ impl Style {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
         };
-        Style { color, terminal }
+        Style { color, width: None }
     }
 
     /// The text in the colour of `paint`, or as it is.

@@ -68,10 +68,10 @@ impl Text {
         }
         let mut table = Table::new();
         table.load_preset(presets::NOTHING);
-        if self.style.terminal {
+        table.force_no_tty();
+        if let Some(width) = self.style.width {
             table.set_content_arrangement(ContentArrangement::Dynamic);
-        } else {
-            table.force_no_tty();
+            table.set_width(width);
         }
         if self.style.color {
             table.enforce_styling();
@@ -152,6 +152,37 @@ mod tests {
         assert_eq!(page.lines().count(), 3);
         assert!(page.starts_with("name       what\na          x x x"));
         assert!(page.ends_with("long name  two lines\n"));
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal_that_reads_it() {
+        let mut text = Text::new(Style {
+            width: Some(60),
+            ..Style::PLAIN
+        });
+        text.table(
+            &["name", "what"],
+            vec![vec!["a".into(), "several words ".repeat(10).into()]],
+        );
+        let page = text.finish();
+        assert!(
+            page.lines().all(|line| line.chars().count() <= 60),
+            "{page}"
+        );
+        assert!(page.lines().count() > 2);
+    }
+
+    #[test]
+    fn colour_reaches_cells_and_never_fields_of_others() {
+        let mut text = Text::new(Style {
+            color: true,
+            ..Style::PLAIN
+        });
+        text.table(&["state"], vec![vec![Cell::painted(Paint::Bad, "dead")]]);
+        text.fields(&[("error", "\u{1b}[31mred".into())]);
+        let page = text.finish();
+        assert!(page.contains("\u{1b}["), "{page:?}");
+        assert!(page.contains("\u{fffd}[31mred"), "{page:?}");
     }
 
     #[test]

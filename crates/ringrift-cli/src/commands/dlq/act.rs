@@ -56,7 +56,7 @@ pub(crate) fn run(call: &Call, args: &Args, act: LetterAct) -> Done {
     let needs_yes = !matches!(act, LetterAct::Restore)
         && (letters.len() > 1 || args.letters.is_empty())
         || matches!(act, LetterAct::Discard | LetterAct::Purge);
-    let go = if needs_yes || args.confirm.dry_run {
+    let go = if !letters.is_empty() && (needs_yes || args.confirm.dry_run) {
         args.confirm
             .ask(call, &plan(act, &letters, undo.as_deref()))?
     } else {

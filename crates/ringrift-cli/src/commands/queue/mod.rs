@@ -57,7 +57,11 @@ fn clear(call: &Call, confirm: &Confirm) -> Done {
         lines: Vec::new(),
         undo: format!("{UNDO} (for seven days)"),
     };
-    let go = confirm.ask(call, &plan)?;
+    let go = if plan.count == 0 {
+        Go::DryRun
+    } else {
+        confirm.ask(call, &plan)?
+    };
     let events = match go {
         Go::DryRun => pending,
         Go::Ahead => store.clear_queue(call.by(), false).wait()?,
@@ -83,7 +87,11 @@ fn restore(call: &Call, confirm: &Confirm) -> Done {
         lines: Vec::new(),
         undo: "ringrift queue clear".to_owned(),
     };
-    let go = confirm.ask(call, &plan)?;
+    let go = if plan.count == 0 {
+        Go::DryRun
+    } else {
+        confirm.ask(call, &plan)?
+    };
     let events = match go {
         Go::DryRun => deleted,
         Go::Ahead => store.restore_queue(call.by(), false).wait()?,
