@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::daemon::{Daemon, DaemonContext};
 use crate::log::{EventLog, Level};
+use crate::store::registry::{Liveness, ProcessState};
 use crate::store::upkeep::{SweepRules, Swept};
 use crate::store::{Error, Store};
 
@@ -21,6 +22,9 @@ pub struct SweeperRules {
 
 /// The role that one process of a home holds.
 const ROLE: &str = "sweeper";
+
+/// How often a process that waits for the role looks whether its holder hangs.
+const HOST_LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The sweeper, or a process that waits to become it.
 pub struct Sweeper {
@@ -60,6 +64,19 @@ impl Sweeper {
         }
     }
 
+    /// Whether the process that holds the role is stopped or stuck: its lock stays, so somebody
+    /// else must do its work until it goes on. Taking over is safe from several processes at once.
+    fn host_hangs(&self) -> Result<bool, Error> {
+        let Some(host) = self.store.elected(ROLE).wait()? else {
+            return Ok(false);
+        };
+        let processes = self.store.processes().wait()?;
+        let hangs = |process: &ProcessState| {
+            process.process.id == host && process.liveness == Liveness::Hung
+        };
+        Ok(processes.iter().any(hangs))
+    }
+
     /// One cycle as the elected host.
     fn sweep(&self, retain: bool) -> Result<(), Error> {
         let swept = self.store.take_over(self.rules.rules.clone()).wait()?;
@@ -83,19 +100,28 @@ impl Sweeper {
 impl Daemon for Sweeper {
     fn run(&mut self, context: &DaemonContext) -> Result<(), String> {
         let mut retained_at: Option<Duration> = None;
+        let mut looked_at = context.clock.monotonic();
         let mut failed = 0_u32;
         loop {
+            let now = context.clock.monotonic();
             let elected = self.store.elect(ROLE).wait();
             context.standby(matches!(elected, Ok(false)));
             let done = match elected {
                 Ok(true) => {
-                    let now = context.clock.monotonic();
                     let retain = retained_at
                         .is_none_or(|at| now.saturating_sub(at) >= self.rules.retain_every);
                     if retain {
                         retained_at = Some(now);
                     }
                     self.sweep(retain)
+                }
+                Ok(false) if now.saturating_sub(looked_at) >= HOST_LOOK_EVERY => {
+                    looked_at = now;
+                    match self.host_hangs() {
+                        Ok(true) => self.sweep(false),
+                        Ok(false) => Ok(()),
+                        Err(error) => Err(error),
+                    }
                 }
                 Ok(false) => Ok(()),
                 Err(error) => Err(error),

@@ -18,10 +18,15 @@ impl Router {
     ) -> Result<Publishing, Error> {
         let stage = self.shared.catalog.stage(&result.stage)?;
         result.stage.clone_from(&stage.value);
+        let key = result.config_key.clone();
         let payload = serde_json::to_vec(&result).map_err(|error| Error::Definition {
             name: stage.value.clone(),
             problem: format!("its result is no JSON: {error}"),
         })?;
-        self.publish(Publish::new(stage.data_event.as_str(), payload).source(source))
+        self.publish(
+            Publish::new(stage.data_event.as_str(), payload)
+                .source(source)
+                .key(key),
+        )
     }
 }
