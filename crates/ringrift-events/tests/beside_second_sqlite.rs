@@ -1,7 +1,6 @@
 //! Another copy of SQLite in this process (the system's, as Python's `sqlite3` is one) opens,
 //! reads, writes and closes the store's file while the store writes and reads it and `sqlite3`
 //! shells come and go. Nothing may be lost on any side.
-
 #![cfg(test)]
 
 mod second_sqlite;

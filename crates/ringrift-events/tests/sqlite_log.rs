@@ -1,5 +1,4 @@
 //! The log of the SQLite store: appended once, read in order, by several handles.
-
 #![cfg(test)]
 
 mod sqlite_support;

@@ -1,7 +1,7 @@
 //! What the threads promise whatever the verb: answers, neighbours, poison, time limits.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use super::testing::TestStore;
@@ -13,7 +13,9 @@ use crate::store::{Error, ErrorCode};
 enum Odd {
     Fails,
     Panics,
-    WaitsFor(std::sync::mpsc::Receiver<()>),
+    /// Announces that it has begun, and waits.
+    Waits(SyncSender<()>, Receiver<()>),
+    Fine,
 }
 
 impl Plain for Odd {}
@@ -29,7 +31,9 @@ impl Verb for Odd {
         match self {
             Odd::Fails => Err(Error::new(ErrorCode::WrongState, "as asked")),
             Odd::Panics => panic!("as asked"),
-            Odd::WaitsFor(signal) => {
+            Odd::Fine => Ok(()),
+            Odd::Waits(began, signal) => {
+                began.send(()).unwrap();
                 signal.recv_timeout(Duration::from_secs(20)).unwrap();
                 Ok(())
             }
@@ -73,17 +77,36 @@ fn a_verb_that_fails_alone_or_among_others_undoes_itself_only() {
     let alone = home.store.write(Odd::Fails).wait().unwrap_err();
     assert_eq!(alone.code, ErrorCode::WrongState);
     // The first waits inside its transaction until the others stand behind it.
+    let (begin, began) = sync_channel(1);
     let (go, signal) = sync_channel(1);
-    let first = home.store.write(Odd::WaitsFor(signal));
+    let first = home.store.write(Odd::Waits(begin, signal));
+    began.recv_timeout(Duration::from_secs(20)).unwrap();
+    let before = home.store.write(Odd::Fine);
     let failing = home.store.write(Odd::Fails);
-    let (done, behind) = sync_channel(0);
-    drop(done);
-    let last = home.store.write(Odd::WaitsFor(behind));
+    let after = home.store.write(Odd::Fine);
+    go.send(()).unwrap();
+    first.wait().unwrap();
+    before.wait().unwrap();
+    assert_eq!(failing.wait().unwrap_err().code, ErrorCode::WrongState);
+    after.wait().unwrap();
+    assert_eq!(left_behind(&home), 3);
+}
+
+#[test]
+fn a_verb_that_failed_by_itself_keeps_its_error_when_another_breaks_the_transaction() {
+    let home = TestStore::new();
+    let (begin, began) = sync_channel(1);
+    let (go, signal) = sync_channel(1);
+    let first = home.store.write(Odd::Waits(begin, signal));
+    began.recv_timeout(Duration::from_secs(20)).unwrap();
+    let failing = home.store.write(Odd::Fails);
+    let fine = home.store.write(Odd::Fine);
+    let panicking = home.store.write(Odd::Panics);
     go.send(()).unwrap();
     first.wait().unwrap();
     assert_eq!(failing.wait().unwrap_err().code, ErrorCode::WrongState);
-    // Its signal is gone at once: it panics, and everything behind it is poisoned.
-    assert_eq!(last.wait().unwrap_err().code, ErrorCode::Poisoned);
+    assert_eq!(fine.wait().unwrap_err().code, ErrorCode::Poisoned);
+    assert_eq!(panicking.wait().unwrap_err().code, ErrorCode::Poisoned);
     assert_eq!(left_behind(&home), 1);
 }
 

@@ -38,6 +38,9 @@ const CLOSE_WAIT: Duration = Duration::from_secs(5);
 /// before SQLite takes locks on it.
 static OPENING: Mutex<()> = Mutex::new(());
 
+/// A caller's follow-up to an answer.
+type Then<T> = Box<dyn FnOnce(&Result<T, Error>) + Send>;
+
 /// A handle on the SQLite store of one home.
 pub struct SqliteStore {
     pub(super) line: Arc<Line>,
@@ -170,7 +173,7 @@ impl SqliteStore {
     /// Answers `error` without asking anybody; `then` runs all the same, here and now.
     pub(super) fn refuse_with<T: Clone + Send + 'static>(
         error: Error,
-        then: Option<Box<dyn FnOnce(&Result<T, Error>) + Send>>,
+        then: Option<Then<T>>,
     ) -> Pending<T> {
         let (answer, pending) = match then {
             Some(then) => Pending::channel_then(then),

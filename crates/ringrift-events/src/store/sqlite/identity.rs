@@ -30,7 +30,6 @@ impl FileId {
 struct Row {
     incarnation: i64,
     path: String,
-    device: i64,
     inode: i64,
 }
 
@@ -88,18 +87,13 @@ pub(super) fn check(conn: &Connection, home: &Path, database: &Path) -> Result<(
 
 fn read(conn: &Connection) -> Result<Option<Row>, Error> {
     let row = conn
-        .query_row(
-            "SELECT incarnation, path, device, inode FROM home",
-            [],
-            |row| {
-                Ok(Row {
-                    incarnation: row.get(0)?,
-                    path: row.get(1)?,
-                    device: row.get(2)?,
-                    inode: row.get(3)?,
-                })
-            },
-        )
+        .query_row("SELECT incarnation, path, inode FROM home", [], |row| {
+            Ok(Row {
+                incarnation: row.get(0)?,
+                path: row.get(1)?,
+                inode: row.get(2)?,
+            })
+        })
         .optional()?;
     Ok(row)
 }

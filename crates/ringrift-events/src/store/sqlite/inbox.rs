@@ -129,13 +129,6 @@ impl<T> Inbox<T> {
     }
 }
 
-impl<T> Inbox<T> {
-    /// How many wait.
-    pub(super) fn len(&self) -> usize {
-        self.length.load(Ordering::Acquire)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -58,6 +58,8 @@ pub(super) struct Line {
     pub(super) process_row: AtomicI64,
     /// The housekeeper has copied the WAL; the writer is to copy the rest between two commits.
     pub(super) finish_checkpoint: AtomicBool,
+    /// Backups, checks and queries that run.
+    pub(super) long_works: AtomicUsize,
     outstanding: AtomicUsize,
     outstanding_bytes: AtomicUsize,
     closed: AtomicBool,
@@ -82,6 +84,7 @@ impl Line {
             syncing: AtomicUsize::new(0),
             process_row: AtomicI64::new(0),
             finish_checkpoint: AtomicBool::new(false),
+            long_works: AtomicUsize::new(0),
             outstanding: AtomicUsize::new(0),
             outstanding_bytes: AtomicUsize::new(0),
             closed: AtomicBool::new(false),

@@ -2,9 +2,9 @@
 //! thread and a connection of its own, so that neither publishing nor polling waits behind it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::SqliteStore;
@@ -16,7 +16,7 @@ use super::writer::panic_text;
 use crate::clock::SharedClock;
 use crate::store::{Error, ErrorCode, Pending};
 
-/// Such works at once in one process: each keeps a read transaction open, and the WAL with it.
+/// Such works at once of one store: each keeps a read transaction open, and the WAL with it.
 const AT_ONCE_MAX: usize = 4;
 
 /// What a long work may use.
@@ -46,21 +46,14 @@ impl Place {
         let line = Arc::clone(&self.line);
         move || line.closing()
     }
-
-    /// The database's name for people.
-    pub(super) fn shown(&self) -> std::path::Display<'_> {
-        Path::new(&self.database).display()
-    }
 }
 
-static RUNNING: AtomicUsize = AtomicUsize::new(0);
-
-/// Counts one out, also when it panics.
-struct Turn;
+/// One running work of a store.
+struct Turn(Arc<Line>);
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        RUNNING.fetch_sub(1, Ordering::AcqRel);
+        self.0.long_works.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -81,15 +74,14 @@ impl SqliteStore {
         work: impl FnOnce(&Place) -> Result<T, Error> + Send + 'static,
     ) -> Result<Pending<T>, Error> {
         self.check()?;
-        let turn = if RUNNING.fetch_add(1, Ordering::AcqRel) < AT_ONCE_MAX {
-            Turn
-        } else {
-            drop(Turn);
+        let running = self.line.long_works.fetch_add(1, Ordering::AcqRel);
+        let turn = Turn(Arc::clone(&self.line));
+        if running >= AT_ONCE_MAX {
             return Err(Error::new(
                 ErrorCode::Busy,
-                format!("{AT_ONCE_MAX} backups, checks or queries run in this process already"),
+                format!("{AT_ONCE_MAX} backups, checks or queries of this store run already"),
             ));
-        };
+        }
         self.line.admit(0)?;
         let (answer, pending) = Pending::channel();
         let line = Arc::clone(&self.line);
@@ -103,7 +95,6 @@ impl SqliteStore {
         let guard = self.line.threads.enter();
         let spawned = keeper()?.spawn("rr-db-long", move || {
             let _guard = guard;
-            let _turn = turn;
             let result = catch_unwind(AssertUnwindSafe(|| work(&place))).unwrap_or_else(|panic| {
                 let text = panic_text(&*panic);
                 Err(Error::new(
@@ -111,6 +102,8 @@ impl SqliteStore {
                     format!("a long work panicked: {text}"),
                 ))
             });
+            // Who asks again at the answer finds its place free.
+            drop(turn);
             line.answer(Box::new(Worked::new(result, answer)));
         });
         if spawned.is_err() {
