@@ -1,8 +1,5 @@
 //! The WAL stays small under steady load, is gone soon after it, and a quiet store's file is whole.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test's part fails the test by panicking"
-)]
+#![cfg(test)]
 
 mod sqlite_support;
 

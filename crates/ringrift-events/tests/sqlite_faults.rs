@@ -1,8 +1,4 @@
 //! Each fault is loud, names what helps, and loses nothing that was acknowledged.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test's part fails the test by panicking"
-)]
 #![cfg(test)]
 
 mod sqlite_support;
