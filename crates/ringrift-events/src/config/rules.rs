@@ -73,11 +73,15 @@ impl Settings {
     }
 
     /// `options` with what is set about the store: busy limit, readers, lease, when a process is
-    /// hung, how often to look for foreign writers.
+    /// hung, how often to look for foreign writers, and how much room the store may take.
     #[must_use]
     pub fn store_options(&self, mut options: OpenOptions) -> OpenOptions {
         options.busy_timeout = self.store.busy_limit;
         options.readers = self.store.readers;
+        options.disk_free_min_percent = self.store.disk_free_min_percent;
+        options.log_events_max = self.retention.log_events_max;
+        options.log_bytes_max = self.retention.log_bytes_max.0;
+        options.wal_bytes_max = self.store.wal_max.0;
         options.presence.lease = self.store.lease;
         options.presence.hung_after = self.process.hung_after;
         options.presence.foreign_poll = self.store.poll_interval;
@@ -174,6 +178,8 @@ mod tests {
             (own.busy_timeout, own.readers)
         );
         assert_eq!(ours.presence, own.presence);
+        let bounds = |of: &OpenOptions| (of.log_events_max, of.log_bytes_max, of.wal_bytes_max);
+        assert_eq!(bounds(&ours), bounds(&own));
     }
 
     #[test]

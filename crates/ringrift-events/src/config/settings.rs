@@ -129,7 +129,7 @@ settings! {
         /// Share of the disk, in percent, that must stay free; below it `PUB_BACKPRESSURE`.
         disk_free_min_percent: u32 = DISK_FREE_MIN_PERCENT(5), 0 => 90;
         /// Size of the WAL above which health names who holds it.
-        wal_max: Bytes = WAL_MAX(Bytes(1 << 30)), Bytes(1 << 20) => Bytes(1 << 40);
+        wal_max: Bytes = WAL_MAX(Bytes(sqlite::WAL_BYTES_MAX)), Bytes(1 << 20) => Bytes(1 << 40);
         /// Threads that answer questions; one may scan while the other serves the poller.
         readers: usize = READERS(sqlite::READERS), 1 => 64;
     }
@@ -157,9 +157,9 @@ settings! {
         /// Work of a durable subscription without a process; then it expires with an alert.
         orphaned: Duration = ORPHANED(days(30)), secs(1) => days(3_650);
         /// Most bytes of the database file; the oldest settled events go first.
-        log_bytes_max: Bytes = LOG_BYTES_MAX(Bytes(10 << 30)), Bytes(1 << 20) => Bytes(16 << 40);
+        log_bytes_max: Bytes = LOG_BYTES_MAX(Bytes(sqlite::LOG_BYTES_MAX)), Bytes(1 << 20) => Bytes(16 << 40);
         /// Most events in the log; the oldest settled ones go first.
-        log_events_max: u64 = LOG_EVENTS_MAX(50_000_000), 100 => 10_000_000_000;
+        log_events_max: u64 = LOG_EVENTS_MAX(sqlite::LOG_EVENTS_MAX), 100 => 10_000_000_000;
         /// Pages of dead processes.
         pages: Duration = PAGES(days(1)), secs(1) => days(365);
         /// Most rows that one sweep deletes in one transaction.

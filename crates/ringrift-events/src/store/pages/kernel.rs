@@ -1,5 +1,6 @@
 //! What the kernel gives and the standard library does not: shared mappings that hold a lock, a
-//! mark that a fork wipes, and questions about other processes' locks.
+//! mark that a fork wipes, questions about other processes' locks, and reading through a
+//! descriptor that is somebody else's.
 //!
 //! # Soundness
 //! - A [`Mapping`] is only ever seen as a [`Cells`] type: atomics alone, for which every bit
@@ -212,9 +213,15 @@ pub(crate) fn is_locked(file: &File) -> io::Result<bool> {
     Ok(i32::from(question.l_type) != libc::F_UNLCK)
 }
 
-/// The process that has a POSIX write lock on the byte at `offset` of the file behind `number`, a
-/// descriptor of this thread's table that stays whoever's it is. Takes nothing.
+/// A process whose POSIX lock, for reading or writing, on the byte at `offset` of the file behind
+/// `number` is in the way of a write lock there. `number` is a descriptor of this thread's table
+/// that stays whoever's it is; locks of this table are never in the way. Takes nothing.
 pub(crate) fn posix_lock_holder(number: RawFd, offset: i64) -> io::Result<Option<u32>> {
+    Ok(posix_lock(number, offset)?.filter(|pid| *pid > 0))
+}
+
+/// The same, and 0 where the lock's process has no number here.
+pub(crate) fn posix_lock(number: RawFd, offset: i64) -> io::Result<Option<u32>> {
     let mut question = whole_file();
     question.l_start = offset;
     question.l_len = 1;
@@ -227,7 +234,19 @@ pub(crate) fn posix_lock_holder(number: RawFd, offset: i64) -> io::Result<Option
     if i32::from(question.l_type) == libc::F_UNLCK {
         return Ok(None);
     }
-    Ok(u32::try_from(question.l_pid).ok().filter(|pid| *pid > 0))
+    Ok(Some(u32::try_from(question.l_pid).unwrap_or(0)))
+}
+
+/// Reads at `offset` of the file behind `number`, which stays whoever's it is; `false` when it
+/// ends before `into` is full.
+pub(crate) fn read_at(number: RawFd, offset: i64, into: &mut [u8]) -> io::Result<bool> {
+    // SAFETY: the kernel writes at most `into.len()` bytes into a buffer that is ours; a number
+    // that is no descriptor is answered with EBADF.
+    let read = unsafe { libc::pread(number, into.as_mut_ptr().cast(), into.len(), offset) };
+    match usize::try_from(read) {
+        Ok(read) => Ok(read == into.len()),
+        Err(_) => Err(io::Error::last_os_error()),
+    }
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ mod tests;
 use layout::{RING, SLOTS};
 
 pub(crate) use futex::pause;
-pub(crate) use holder::write_lock_holder;
+pub(crate) use holder::{oldest_reader, write_lock_holder};
 pub(crate) use own::{OwnPage, PAGE_MAGIC, micros};
 pub(crate) use peer::{Seen, Watch, glance, look};
 pub(crate) use roles::{Roles, elected};

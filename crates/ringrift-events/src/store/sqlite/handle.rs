@@ -164,12 +164,6 @@ impl SqliteStore {
         pending
     }
 
-    /// Holds publishing back because unsettled work fills the log, or no longer. For whoever knows
-    /// the log's bounds.
-    pub(super) fn hold_back(&self, why: Option<String>) {
-        self.line.press("log", why);
-    }
-
     /// Answers `error` without asking anybody; `then` runs all the same, here and now.
     pub(super) fn refuse_with<T: Clone + Send + 'static>(
         error: Error,
@@ -445,7 +439,7 @@ fn start_housekeeper(
     options: &OpenOptions,
     facts: &Facts,
 ) -> Result<(), Error> {
-    let disk_free_min_percent = options.disk_free_min_percent;
+    let bounds = options.bounds();
     let (tell, told) = sync_channel(1);
     let line = Arc::clone(line);
     let database = facts.database.clone();
@@ -457,15 +451,17 @@ fn start_housekeeper(
             .and_then(|file| Ok((file, connect(&database, Use::Write, Duration::ZERO)?)));
         match ready {
             Ok((file, conn)) => {
+                let housekeeper = Housekeeper {
+                    conn,
+                    line,
+                    database,
+                    file,
+                    bounds,
+                };
+                // A process that lives for one publish must know it too.
+                housekeeper.look_at_room();
                 if tell.send(Ok(())).is_ok() {
-                    Housekeeper {
-                        conn,
-                        line,
-                        database,
-                        file,
-                        disk_free_min_percent,
-                    }
-                    .run();
+                    housekeeper.run();
                 }
             }
             Err(error) => drop(tell.send(Err(error))),

@@ -12,6 +12,7 @@ use super::checkpoint;
 use super::identity::FileId;
 use super::inbox::Taken;
 use super::line::{Line, Notice};
+use super::room::Bounds;
 use crate::store::{Error, ErrorCode};
 
 /// A WAL of this many pages is copied. Below the 1,000 at which a foreign connection's commit
@@ -29,8 +30,8 @@ pub(super) struct Housekeeper {
     pub(super) line: Arc<Line>,
     pub(super) database: PathBuf,
     pub(super) file: FileId,
-    /// Publishing is held back while less of the disk is free, in percent.
-    pub(super) disk_free_min_percent: u32,
+    /// Publishing is held back where they are reached.
+    pub(super) bounds: Bounds,
 }
 
 /// What the last look saw.
@@ -61,7 +62,7 @@ impl Housekeeper {
 
     fn look(&self, last: &mut Option<Seen>) {
         self.check_file();
-        self.check_disk();
+        self.look_at_room();
         let pages = self.line.wal_pages.load(Ordering::Acquire);
         if pages >= self.line.checkpoint_due.load(Ordering::Acquire) {
             self.copy(pages);
@@ -133,25 +134,6 @@ impl Housekeeper {
             )
             .with_next("ringrift status"),
         );
-    }
-
-    /// A disk that runs full stops everything on it: what is published may wait, settling may not.
-    fn check_disk(&self) {
-        if self.disk_free_min_percent == 0 {
-            return;
-        }
-        let Ok(disk) = rustix::fs::statvfs(&self.database) else {
-            return;
-        };
-        let free = disk.f_bavail.saturating_mul(100) / disk.f_blocks.max(1);
-        let why = (free < u64::from(self.disk_free_min_percent)).then(|| {
-            format!(
-                "{free} % of the disk under {} is free, publishing needs {} %",
-                self.database.display(),
-                self.disk_free_min_percent
-            )
-        });
-        self.line.press("disk", why);
     }
 
     fn complain(&self, error: &Error) {

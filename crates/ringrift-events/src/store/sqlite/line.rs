@@ -167,17 +167,20 @@ impl Line {
     }
 
     /// Holds publishing back for one reason, or no longer.
-    pub(super) fn press(&self, reason: &'static str, why: Option<String>) {
+    pub(super) fn press(&self, reason: &'static str, why: Option<Error>) {
         let mut pressure = self.pressure.lock().unwrap_or_else(PoisonError::into_inner);
         match why {
-            Some(why) => {
-                let error =
-                    Error::new(ErrorCode::Backpressure, why.clone()).with_next("ringrift status");
+            Some(error) => {
+                let said = error.message.clone();
                 if pressure.insert(reason, error).is_none() {
-                    self.say(Notice::Error(why));
+                    self.say(Notice::Error(said));
                 }
             }
-            None => drop(pressure.remove(reason)),
+            None => {
+                if pressure.remove(reason).is_some() {
+                    self.say(Notice::Warn(format!("there is room in the {reason} again")));
+                }
+            }
         }
         self.is_pressed
             .store(!pressure.is_empty(), Ordering::Release);

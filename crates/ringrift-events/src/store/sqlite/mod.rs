@@ -31,6 +31,7 @@ mod presence;
 mod private_table;
 mod reader;
 mod request;
+mod room;
 mod syncer;
 mod threads;
 mod writer;
@@ -60,5 +61,7 @@ mod engine_tests;
 pub(crate) mod testing;
 
 pub use handle::SqliteStore;
-pub use open::{BUSY_TIMEOUT, OpenOptions, READERS, database_of};
+pub use open::{
+    BUSY_TIMEOUT, LOG_BYTES_MAX, LOG_EVENTS_MAX, OpenOptions, READERS, WAL_BYTES_MAX, database_of,
+};
 pub use restore::{Restored, restore};

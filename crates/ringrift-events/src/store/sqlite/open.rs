@@ -15,6 +15,7 @@ use super::fs_probe::{self, FsProbe};
 use super::housekeeper::wal_of;
 use super::presence::{Presence, PresenceSettings};
 use super::registry::Join;
+use super::room::Bounds;
 use super::verb::{Tx, Verb as _};
 use super::{identity, migrate};
 use crate::clock::SharedClock;
@@ -27,6 +28,15 @@ pub const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Threads that answer questions: one may scan while the other serves the poller.
 pub const READERS: usize = 2;
+
+/// Most events in the log: a week at 80 events a second.
+pub const LOG_EVENTS_MAX: u64 = 50_000_000;
+
+/// Most bytes of the database file: what a small machine's disk can spare.
+pub const LOG_BYTES_MAX: u64 = 10 << 30;
+
+/// A larger WAL is held by somebody: a store checkpoints at a few MiB.
+pub const WAL_BYTES_MAX: u64 = 1 << 30;
 
 /// What a store is opened with.
 #[derive(Clone)]
@@ -47,6 +57,12 @@ pub struct OpenOptions {
     pub readers: usize,
     /// Publishing is held back while less of the disk is free, in percent; 0 never does.
     pub disk_free_min_percent: u32,
+    /// Publishing is held back while unsettled work fills a log of so many events.
+    pub log_events_max: u64,
+    /// Publishing is held back while unsettled work fills a file of so many bytes.
+    pub log_bytes_max: u64,
+    /// A WAL of more bytes is a finding that names who holds it.
+    pub wal_bytes_max: u64,
     /// Which file system a folder lies on.
     pub fs_probe: FsProbe,
     /// Lease, and when others count this process as hung.
@@ -77,8 +93,19 @@ impl OpenOptions {
             busy_timeout: BUSY_TIMEOUT,
             readers: READERS,
             disk_free_min_percent: 0,
+            log_events_max: LOG_EVENTS_MAX,
+            log_bytes_max: LOG_BYTES_MAX,
+            wal_bytes_max: WAL_BYTES_MAX,
             fs_probe: fs_probe::kernel,
             presence: PresenceSettings::default(),
+        }
+    }
+
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds {
+            disk_free_min_percent: self.disk_free_min_percent,
+            log_events_max: self.log_events_max,
+            log_bytes_max: self.log_bytes_max,
         }
     }
 

@@ -204,6 +204,7 @@ impl Upkeep for SqliteStore {
             database: self.database.clone(),
             wal: wal_of(&self.database),
             notes: self.notes().to_vec(),
+            wal_bytes_max: self.options.wal_bytes_max,
         })
     }
 

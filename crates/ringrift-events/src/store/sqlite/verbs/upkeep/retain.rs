@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use crate::event::Seq;
 use crate::store::Error;
+use crate::store::sqlite::room::bytes_in_use;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::positions::{
     Standing, UNFINISHED, before_oldest, count_matching, durable, end_open_work, head, segments,
@@ -196,7 +197,7 @@ impl Step<'_> {
         let events = head(tx)?.saturating_sub(before_oldest(tx)?);
         let above_events =
             events.saturating_sub(i64::try_from(self.rules.log_events_max).unwrap_or(i64::MAX));
-        let above_bytes = bytes_in_use(tx)?
+        let above_bytes = bytes_in_use(tx.conn)?
             .saturating_sub(i64::try_from(self.rules.log_bytes_max).unwrap_or(i64::MAX));
         let most = if above_bytes > 0 {
             self.left
@@ -363,14 +364,4 @@ fn lapse(tx: &Tx<'_>, standing: &Standing) -> Result<u64, Error> {
     });
     verdict(tx, Code::StExpired, about, &evidence)?;
     Ok(unsettled + again)
-}
-
-/// Bytes of the file that hold something: freed pages are used again.
-fn bytes_in_use(tx: &Tx<'_>) -> Result<i64, Error> {
-    let pragma = |name: &str| -> Result<i64, Error> {
-        Ok(tx
-            .conn
-            .query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?)
-    };
-    Ok((pragma("page_count")? - pragma("freelist_count")?) * pragma("page_size")?)
 }
