@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::call::{Call, Global};
 use crate::commands::{
-    codes, completion, config, daemons, db, dlq, events, init, processes, publish, queue, run,
-    service, status, subs, subscribe, tail, types,
+    codes, completion, config, daemons, db, demo, dlq, events, init, processes, publish, queue,
+    run, service, status, subs, subscribe, tail, types,
 };
 use crate::exit;
 use crate::failure::Done;
@@ -63,6 +63,11 @@ pub(crate) enum Command {
     Queue(queue::Args),
     /// Check, copy or query the database
     Db(db::Args),
+    /// Run a pipeline of seven processes that fail on the way, and lose nothing
+    Demo(demo::Args),
+    /// One stage of the demo
+    #[command(hide = true)]
+    DemoStage(demo::stage::Args),
     /// Show every setting and where it came from
     Config(config::Args),
     /// List every verdict and error code
@@ -92,6 +97,8 @@ impl Command {
             Command::Daemons(args) => daemons::run(call, args),
             Command::Queue(args) => queue::run(call, args),
             Command::Db(args) => db::run(call, args),
+            Command::Demo(args) => demo::run(call, args),
+            Command::DemoStage(args) => demo::stage::run(call, args),
             Command::Codes(args) => codes::run(call, args),
             Command::Completion(args) => completion::run(call, args),
             Command::Service(args) => service::run(call, args),

@@ -6,6 +6,7 @@ pub(crate) mod completion;
 pub(crate) mod config;
 pub(crate) mod daemons;
 pub(crate) mod db;
+pub(crate) mod demo;
 pub(crate) mod dlq;
 pub(crate) mod events;
 pub(crate) mod init;
