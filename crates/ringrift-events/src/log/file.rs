@@ -2,8 +2,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -66,15 +67,7 @@ impl LogFile {
         let same = matches!((&here, &there), (Some(here), Some(there))
             if here.ino() == there.ino() && here.dev() == there.dev());
         if !same {
-            let file = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .mode(self.mode)
-                .open(&self.path)?;
-            if there.is_none() {
-                // The umask took bits away that the others of a shared home need.
-                file.set_permissions(std::fs::Permissions::from_mode(self.mode))?;
-            }
+            let file = open_or_make(&self.path, self.mode)?;
             self.bytes = file.metadata()?.len();
             self.open = Some(file);
         } else if let Some(there) = there {
@@ -85,12 +78,7 @@ impl LogFile {
     }
 
     fn turn_over(&mut self) -> io::Result<()> {
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(self.mode)
-            .open(numbered(&self.path, "lock"))?;
+        let lock = open_or_make(&numbered(&self.path, "lock"), self.mode)?;
         flock(&lock, FlockOperation::LockExclusive)?;
         // Another process may have turned it over while this one waited for the lock.
         self.reopen_if_moved()?;
@@ -106,6 +94,48 @@ impl LogFile {
         }
         Ok(())
     }
+}
+
+/// Opens a file for appending, made with `mode` where there is none.
+///
+/// It gets its mode before it gets its name: the umask takes bits away that the others of a shared
+/// home need, and one of them may open it the moment it can be found.
+fn open_or_make(path: &Path, mode: u32) -> io::Result<File> {
+    let open = || OpenOptions::new().append(true).open(path);
+    match open() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make(path, mode)?;
+            open()
+        }
+        opened => opened,
+    }
+}
+
+/// Makes an empty file unless one is there.
+fn make(path: &Path, mode: u32) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    let turn = MADE.fetch_add(1, Ordering::Relaxed);
+    let unnamed = numbered(path, &format!("{}-{turn}.new", std::process::id()));
+    // A process of an earlier boot may have had our pid and died just here.
+    drop(std::fs::remove_file(&unnamed));
+    let file = OpenOptions::new()
+        .append(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&unnamed)?;
+    file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+    let named = match renameat_with(CWD, &unnamed, CWD, path, RenameFlags::NOREPLACE) {
+        // The file system knows no such renaming; of two makers at once one then waits for its
+        // next look.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => std::fs::rename(&unnamed, path),
+        Err(rustix::io::Errno::EXIST) => std::fs::remove_file(&unnamed),
+        named => named.map_err(io::Error::from),
+    };
+    if named.is_err() {
+        drop(std::fs::remove_file(&unnamed));
+    }
+    named
 }
 
 fn numbered(path: &Path, suffix: &str) -> PathBuf {
@@ -148,6 +178,22 @@ mod tests {
                 "coordination.log.lock"
             ]
         );
+    }
+
+    #[test]
+    fn every_file_has_its_mode_whatever_the_umask() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("coordination.log");
+        let mut log = LogFile::new(path, 0o666, 100, 3);
+        for second in 0..5 {
+            log.append(&[b'x'; 59], second).expect("append");
+        }
+        for entry in std::fs::read_dir(folder.path()).expect("list") {
+            let entry = entry.expect("entry");
+            // The usual umask would have made it 644.
+            let mode = entry.metadata().expect("metadata").mode() & 0o777;
+            assert_eq!(mode, 0o666, "{:?}", entry.path());
+        }
     }
 
     #[test]
