@@ -110,7 +110,8 @@ pub struct Head {
 
 /// The verbs on the log.
 pub trait Log: Send + Sync {
-    /// Appends events in one transaction, all or none. At most 10,000 drafts.
+    /// Appends events in one transaction, all or none. At most [`APPEND_DRAFTS_MAX`] drafts; more
+    /// are [`super::ErrorCode::WrongState`].
     ///
     /// Durable as asked when it answers. Idempotent by event id and by idempotency key: a
     /// duplicate is answered with the original's place (and waits for the original's commit); the

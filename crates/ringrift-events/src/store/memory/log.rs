@@ -8,8 +8,7 @@ use super::state::World;
 use crate::clock::Time;
 use crate::event::{Event, EventId, Seq};
 use crate::store::log::{
-    APPEND_DRAFTS_MAX, Appended, Batch, Draft, EventRef, Head, IDEMPOTENCY_WINDOW, Logged, Page,
-    TypeSet,
+    APPEND_DRAFTS_MAX, Appended, Batch, EventRef, Head, IDEMPOTENCY_WINDOW, Logged, Page, TypeSet,
 };
 use crate::store::{Error, ErrorCode};
 
@@ -24,50 +23,32 @@ impl World {
         self.check_room(batch.drafts.len())?;
         let committed_at = self.public_now();
         // Nothing may change before the whole batch is known to be good.
-        let mut fresh: Vec<(Arc<Event>, Option<String>)> = Vec::new();
-        let mut ids: HashMap<EventId, Seq> = HashMap::new();
-        let mut keys: HashMap<String, usize> = HashMap::new();
+        let mut staged = Staged::default();
         let mut answers = Vec::with_capacity(batch.drafts.len());
-        for draft in batch.drafts {
-            if let Some(known) = self.known(&draft)? {
-                answers.push(known);
-                continue;
-            }
-            let twin = ids.get(&draft.event.id).copied();
-            let twin = match (twin, &draft.idempotency_key) {
-                (Some(seq), _) => Some((seq, draft.event.id)),
-                (None, Some(key)) => match keys.get(key) {
-                    Some(&at) => {
-                        check_same(key, &fresh[at].0, &draft.event)?;
-                        Some((place(self.head, at), fresh[at].0.id))
-                    }
-                    None => None,
-                },
-                (None, None) => None,
+        for draft in &batch.drafts {
+            let by_key = match &draft.idempotency_key {
+                Some(key) => self.by_key(&staged, key, &draft.event)?,
+                None => None,
             };
-            if let Some((seq, original)) = twin {
-                answers.push(Appended {
-                    seq,
-                    committed_at,
-                    duplicate_of: Some(original),
-                });
-                continue;
+            let by_id = || {
+                self.by_id
+                    .get(&draft.event.id)
+                    .or(staged.ids.get(&draft.event.id))
+            };
+            let known = by_key.or_else(|| by_id().copied());
+            let seq = known.unwrap_or_else(|| staged.add(self.head, &draft.event));
+            if let Some(key) = draft.idempotency_key.clone().filter(|_| by_key.is_none()) {
+                staged.keys.insert(key, seq);
             }
-            let seq = place(self.head, fresh.len());
-            ids.insert(draft.event.id, seq);
-            if let Some(key) = &draft.idempotency_key {
-                keys.insert(key.clone(), fresh.len());
-            }
-            fresh.push((draft.event, draft.idempotency_key));
+            let original = self.at(&staged, seq);
+            let before = self.log.get(&seq);
             answers.push(Appended {
                 seq,
-                committed_at,
-                duplicate_of: None,
+                committed_at: before.map_or(committed_at, |logged| logged.committed_at),
+                duplicate_of: known.and(original).map(|event| event.id),
             });
         }
-        for (event, key) in fresh {
-            self.commit(&event, key, committed_at);
-        }
+        self.commit(staged, committed_at);
         Ok(answers)
     }
 
@@ -87,43 +68,55 @@ impl World {
         Ok(())
     }
 
-    /// The answer for a draft that is in the log already.
-    fn known(&self, draft: &Draft) -> Result<Option<Appended>, Error> {
-        let mut seq = self.by_id.get(&draft.event.id).copied();
-        if seq.is_none()
-            && let Some(key) = &draft.idempotency_key
-            && let Some((at, ends_at)) = self.idempotency.get(key)
-            && *ends_at > self.now
-            && let Some(logged) = self.log.get(at)
-        {
-            check_same(key, &logged.event, &draft.event)?;
-            seq = Some(*at);
+    /// The place of the event that used `key` within its window.
+    fn by_key(&self, staged: &Staged, key: &str, event: &Event) -> Result<Option<Seq>, Error> {
+        let known = self
+            .idempotency
+            .get(key)
+            .filter(|(_, ends_at)| *ends_at > self.now);
+        let seq = staged.keys.get(key).copied().or(known.map(|(seq, _)| *seq));
+        let Some((seq, original)) = seq.and_then(|seq| Some((seq, self.at(staged, seq)?))) else {
+            // Retention may have taken it: nothing is left that a duplicate could name.
+            return Ok(None);
+        };
+        if original.payload == event.payload && original.event_type == event.event_type {
+            return Ok(Some(seq));
         }
-        Ok(seq
-            .and_then(|seq| self.log.get(&seq))
-            .map(|logged| Appended {
-                seq: logged.event.seq.unwrap_or_default(),
-                committed_at: logged.committed_at,
-                duplicate_of: Some(logged.event.id),
-            }))
+        Err(Error::new(
+            ErrorCode::IdempotencyConflict,
+            format!(
+                "the idempotency key {key:?} was used for event {} with another payload or type",
+                original.id
+            ),
+        )
+        .with_next(format!("ringrift events show {}", original.id)))
     }
 
-    fn commit(&mut self, event: &Arc<Event>, key: Option<String>, committed_at: Time) {
-        self.head = self.head.next();
-        let seq = self.head;
-        let mut event = Event::clone(event);
-        event.seq = Some(seq);
-        self.by_id.insert(event.id, seq);
-        if let Some(key) = key {
-            let ends_at = self.now.after(IDEMPOTENCY_WINDOW);
+    fn at<'a>(&'a self, staged: &'a Staged, seq: Seq) -> Option<&'a Event> {
+        let new = usize::try_from(seq.0 - self.head.0 - 1).ok();
+        match new {
+            Some(index) => staged.fresh.get(index).map(|event| &**event),
+            None => self.log.get(&seq).map(|logged| &*logged.event),
+        }
+    }
+
+    fn commit(&mut self, staged: Staged, committed_at: Time) {
+        for event in staged.fresh {
+            self.head = self.head.next();
+            let mut event = Event::clone(&event);
+            event.seq = Some(self.head);
+            self.by_id.insert(event.id, self.head);
+            let logged = Logged {
+                event: Arc::new(event),
+                committed_at,
+                deleted_at: None,
+            };
+            self.log.insert(self.head, logged);
+        }
+        let ends_at = self.now.after(IDEMPOTENCY_WINDOW);
+        for (key, seq) in staged.keys {
             self.idempotency.insert(key, (seq, ends_at));
         }
-        let logged = Logged {
-            event: Arc::new(event),
-            committed_at,
-            deleted_at: None,
-        };
-        self.log.insert(seq, logged);
     }
 
     pub(super) fn head(&self) -> Head {
@@ -152,7 +145,7 @@ impl World {
         (events, self.head.max(after))
     }
 
-    pub(super) fn find(&self, name: &EventRef) -> Result<Vec<Logged>, Error> {
+    pub(super) fn find(&self, name: &EventRef) -> Vec<Logged> {
         let seqs: Vec<Seq> = match name {
             EventRef::Id(id) => self.by_id.get(id).copied().into_iter().collect(),
             EventRef::Seq(seq) => vec![*seq],
@@ -162,20 +155,17 @@ impl World {
                 .map(|(seq, _)| *seq)
                 .into_iter()
                 .collect(),
-            EventRef::Prefix(prefix) => self.with_prefix(prefix)?,
+            EventRef::Prefix(prefix) => self.with_prefix(prefix),
         };
         let logged = seqs.iter().filter_map(|seq| self.log.get(seq)).cloned();
-        Ok(logged.take(FOUND_MAX).collect())
+        logged.take(FOUND_MAX).collect()
     }
 
-    fn with_prefix(&self, prefix: &str) -> Result<Vec<Seq>, Error> {
+    /// Events by the start of their id; what is no start of an id leads to none.
+    fn with_prefix(&self, prefix: &str) -> Vec<Seq> {
         let digits = prefix.replace('-', "").to_ascii_lowercase();
-        let is_hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
-        if digits.len() < PREFIX_CHARS_MIN || digits.len() > 32 || !is_hex {
-            return Err(Error::new(
-                ErrorCode::WrongState,
-                format!("{prefix:?} is no start of an event id: at least four hexadecimal digits"),
-            ));
+        if digits.len() < PREFIX_CHARS_MIN {
+            return Vec::new();
         }
         let mut found: Vec<(EventId, Seq)> = self
             .by_id
@@ -184,7 +174,7 @@ impl World {
             .map(|(id, seq)| (*id, *seq))
             .collect();
         found.sort_unstable();
-        Ok(found.into_iter().map(|(_, seq)| seq).collect())
+        found.into_iter().map(|(_, seq)| seq).collect()
     }
 
     pub(super) fn list(&self, page: &Page) -> Vec<Logged> {
@@ -216,20 +206,20 @@ impl World {
     }
 }
 
-fn place(head: Seq, index: usize) -> Seq {
-    Seq(head.0 + 1 + i64::try_from(index).unwrap_or(i64::MAX - head.0 - 1))
+/// What a batch adds, before it is committed.
+#[derive(Default)]
+struct Staged {
+    fresh: Vec<Arc<Event>>,
+    ids: HashMap<EventId, Seq>,
+    keys: HashMap<String, Seq>,
 }
 
-fn check_same(key: &str, original: &Event, event: &Event) -> Result<(), Error> {
-    if original.payload == event.payload && original.event_type == event.event_type {
-        return Ok(());
+impl Staged {
+    /// Adds an event; answers the place it will have.
+    fn add(&mut self, head: Seq, event: &Arc<Event>) -> Seq {
+        self.fresh.push(Arc::clone(event));
+        let seq = Seq(head.0 + i64::try_from(self.fresh.len()).unwrap_or(0));
+        self.ids.insert(event.id, seq);
+        seq
     }
-    Err(Error::new(
-        ErrorCode::IdempotencyConflict,
-        format!(
-            "the idempotency key {key:?} was used for event {} with another payload or type",
-            original.id
-        ),
-    )
-    .with_next(format!("ringrift events show {}", original.id)))
 }

@@ -37,7 +37,10 @@ impl Side<'_> {
             ),
             told(store.tallies().wait(), |mut tallies| {
                 tallies.sort_by_key(|tally| tally.subscription);
-                format!("{tallies:#?}")
+                {
+                    let tallies = tallies.iter().map(|tally| format!("{tally:?}"));
+                    tallies.collect::<Vec<_>>().join("\n")
+                }
             }),
             told(store.subscriptions().wait(), |states| {
                 let states: Vec<_> = states
@@ -59,7 +62,10 @@ impl Side<'_> {
 
     fn subscription(&self, state: &SubscriptionState) -> String {
         let number = |id: &ProcessId| self.number(*id);
-        let mut hosts: Vec<usize> = state.hosts.iter().map(number).collect();
+        // A killed process hosts nothing any more; a store may learn so only when it is swept.
+        let running = |id: &&ProcessId| self.processes.iter().any(|p| p.process() == **id);
+        let hosts = state.hosts.iter().filter(running);
+        let mut hosts: Vec<usize> = hosts.map(number).collect();
         hosts.sort_unstable();
         let versions = state.versions.iter();
         let versions: Vec<_> = versions

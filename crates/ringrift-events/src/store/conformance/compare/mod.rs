@@ -31,15 +31,21 @@ pub fn compare(seed: u64, steps: usize, oracle: &dyn Harness, other: &dyn Harnes
         }
         let [expected, got] = [0, 1].map(|at| sides[at].look());
         if expected != got {
-            story.push(format!("then: {expected}"));
-            return Err(differs(seed, &story, &got));
+            let lines = |text: &str, than: &str| {
+                let missing = text
+                    .lines()
+                    .filter(|line| !than.lines().any(|l| l == *line));
+                missing.map(str::to_owned).collect::<Vec<_>>().join("\n")
+            };
+            story.push(format!("then: {}", lines(&expected, &got)));
+            return Err(differs(seed, &story, &lines(&got, &expected)));
         }
     }
     Ok(())
 }
 
 /// How many of the last operations a difference shows.
-const SHOWN: usize = 60;
+const SHOWN: usize = 40;
 
 fn differs(seed: u64, story: &[String], got: &str) -> Broken {
     let shown = &story[story.len().saturating_sub(SHOWN)..];
