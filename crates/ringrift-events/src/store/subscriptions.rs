@@ -193,9 +193,10 @@ pub struct Sought {
     pub to: Seq,
     /// The generation it has now.
     pub generation: Generation,
-    /// Matching events that will not be handled (`ST_SKIPPED_BY_SEEK`).
+    /// Matching events between the two, forwards: they will not be handled
+    /// (`ST_SKIPPED_BY_SEEK`).
     pub skipped: u64,
-    /// Matching events that will be handled again.
+    /// Matching events between the two, backwards: they will be handled, mostly again.
     pub again: u64,
 }
 

@@ -214,9 +214,12 @@ impl World {
         for seq in deleted {
             self.set_delivery(id, seq, Delivery::Purged(None));
         }
-        self.subscriptions.get_mut(&id)?.cursor = cursor;
+        let subscription = self.subscriptions.get_mut(&id)?;
+        let moved = subscription.cursor < cursor;
+        subscription.cursor = cursor;
         if taken.is_empty() {
-            return None;
+            // Everything it looked at waits for its key: what follows may not.
+            return moved.then(|| self.claim_range(me, id, version, max))?;
         }
         let number = self.add_claim(ClaimRow {
             subscription: id,
@@ -261,7 +264,8 @@ impl World {
                 }
             }
             found.cursor = *seq;
-            if found.taken.len() == max {
+            // What waits for its key counts too: a claim looks at so many events at most.
+            if found.taken.len() + found.blocked.len() == max {
                 return found;
             }
         }

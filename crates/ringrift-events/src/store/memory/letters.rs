@@ -49,10 +49,12 @@ impl World {
         let Some(row) = self.rows.get_mut(&id) else {
             return false;
         };
-        if !row.is_letter() || row.attempts != seen || row.held {
+        if !row.is_letter() || row.attempts != seen {
             return false;
         }
         match (act, row.state) {
+            // Its thread still runs: a retry would run beside it.
+            (LetterAct::Retry | LetterAct::Discard, _) if row.held => return false,
             (LetterAct::Retry, LetterState::Dead | LetterState::Retrying) => {
                 row.state = LetterState::Retrying;
                 row.due = Some(now);
@@ -69,6 +71,9 @@ impl World {
                     row.before = Some(state);
                 }
                 row.state = LetterState::Purged;
+                row.held = false;
+                row.owner = None;
+                row.fence += 1;
             }
             (LetterAct::Restore, LetterState::Discarded | LetterState::Purged) => {
                 let Some(before) = row.before.take() else {

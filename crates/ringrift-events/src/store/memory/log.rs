@@ -145,7 +145,7 @@ impl World {
         (events, self.head.max(after))
     }
 
-    pub(super) fn find(&self, name: &EventRef) -> Vec<Logged> {
+    pub(super) fn find(&self, name: &EventRef) -> Result<Vec<Logged>, Error> {
         let seqs: Vec<Seq> = match name {
             EventRef::Id(id) => self.by_id.get(id).copied().into_iter().collect(),
             EventRef::Seq(seq) => vec![*seq],
@@ -155,17 +155,20 @@ impl World {
                 .map(|(seq, _)| *seq)
                 .into_iter()
                 .collect(),
-            EventRef::Prefix(prefix) => self.with_prefix(prefix),
+            EventRef::Prefix(prefix) => self.with_prefix(prefix)?,
         };
         let logged = seqs.iter().filter_map(|seq| self.log.get(seq)).cloned();
-        logged.take(FOUND_MAX).collect()
+        Ok(logged.take(FOUND_MAX).collect())
     }
 
-    /// Events by the start of their id; what is no start of an id leads to none.
-    fn with_prefix(&self, prefix: &str) -> Vec<Seq> {
+    fn with_prefix(&self, prefix: &str) -> Result<Vec<Seq>, Error> {
         let digits = prefix.replace('-', "").to_ascii_lowercase();
-        if digits.len() < PREFIX_CHARS_MIN {
-            return Vec::new();
+        let is_hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
+        if digits.len() < PREFIX_CHARS_MIN || digits.len() > 32 || !is_hex {
+            return Err(Error::new(
+                ErrorCode::WrongState,
+                format!("{prefix:?} is no start of an event id: at least four hexadecimal digits"),
+            ));
         }
         let mut found: Vec<(EventId, Seq)> = self
             .by_id
@@ -174,7 +177,7 @@ impl World {
             .map(|(id, seq)| (*id, *seq))
             .collect();
         found.sort_unstable();
-        found.into_iter().map(|(_, seq)| seq).collect()
+        Ok(found.into_iter().map(|(_, seq)| seq).collect())
     }
 
     pub(super) fn list(&self, page: &Page) -> Vec<Logged> {

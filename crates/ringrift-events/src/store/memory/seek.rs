@@ -19,17 +19,8 @@ impl World {
         let subscription = self.standing(id, "seek")?;
         let to = self.place_of(to);
         let from = self.settled(subscription);
-        let owed = self.unfinished(subscription);
-        let skipped: Vec<Seq> = owed.iter().copied().filter(|seq| *seq <= to).collect();
-        let again = self
-            .log
-            .range(to.next()..)
-            .filter(|(seq, logged)| {
-                logged.deleted_at.is_none()
-                    && subscription.version_at(**seq).1.takes(&logged.event)
-                    && self.is_done(subscription, **seq)
-            })
-            .count();
+        let skipped = self.taken_between(subscription, from, to);
+        let again = self.taken_between(subscription, to, from).len();
         let sought = Sought {
             from,
             to,
@@ -49,6 +40,9 @@ impl World {
             subscription.base = to;
             subscription.cursor = to;
             subscription.deliveries.clear();
+            // Sought before its beginning: the first version is for what lies there, too.
+            let first = &mut subscription.versions[0].0;
+            first.valid_from = first.valid_from.min(to.next());
         }
         self.note_act(id, "subs.seek", by);
         Ok(sought)
@@ -66,13 +60,16 @@ impl World {
         }
     }
 
-    /// Whether a delivery of the current generation came to its end.
-    fn is_done(&self, subscription: &Subscription, seq: Seq) -> bool {
-        match subscription.deliveries.get(&seq) {
-            Some(Delivery::Done) => true,
-            Some(Delivery::Again(row)) => !self.rows[row].is_unfinished(),
-            Some(Delivery::Claimed(_) | Delivery::Expired | Delivery::Purged(_)) | None => false,
+    /// The events after `after` and up to `to` that the subscription takes.
+    fn taken_between(&self, subscription: &Subscription, after: Seq, to: Seq) -> Vec<Seq> {
+        if to <= after {
+            return Vec::new();
         }
+        let kept = self.log.range(after.next()..=to);
+        kept.filter(|(_, logged)| logged.deleted_at.is_none())
+            .filter(|(seq, logged)| subscription.version_at(**seq).1.takes(&logged.event))
+            .map(|(seq, _)| *seq)
+            .collect()
     }
 
     /// The deliveries of the current generation that have not come to an end.

@@ -79,8 +79,9 @@ pub(super) enum Delivery {
     Again(LetterId),
     Done,
     Expired,
-    /// Its event was deleted before it was handled; it was part of this claim, if of any.
-    Purged(Option<i64>),
+    /// Its event was deleted before it was handled; it was part of this claim with this fence, if
+    /// of any.
+    Purged(Option<(i64, i64)>),
 }
 
 /// An open or closed claim.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::matching::Matcher;
 use super::state::{Delivery, Life, Subscription, World};
 use crate::event::{ProcessId, Seq};
+use crate::store::deliveries::Why;
 use crate::store::letters::LetterState;
 use crate::store::subscriptions::{
     Definition, Generation, Kind, Start, Subscribed, SubscriptionId, SubscriptionState, Version,
@@ -249,9 +250,14 @@ impl World {
     }
 
     fn claimed_events(&self, subscription: &Subscription) -> u64 {
+        let owned = |id: &i64| {
+            self.claims
+                .get(id)
+                .is_some_and(|claim| claim.owner.is_some())
+        };
         let states = subscription.deliveries.values();
         states
-            .filter(|state| matches!(state, Delivery::Claimed(_)))
+            .filter(|state| matches!(state, Delivery::Claimed(id) if owned(id)))
             .count() as u64
     }
 
@@ -261,7 +267,11 @@ impl World {
         paused: bool,
         by: String,
     ) -> Result<bool, Error> {
-        self.standing(id, "pause")?;
+        let subscription = self.subscription(id)?;
+        if subscription.ended_at.is_some() {
+            let text = format!("cannot pause {:?}: it has ended", subscription.name);
+            return Err(Error::new(ErrorCode::WrongState, text).with_next("ringrift subs ls"));
+        }
         let now = self.now;
         let Some(subscription) = self.subscriptions.get_mut(&id) else {
             return Err(no_subscription(id));
@@ -273,6 +283,19 @@ impl World {
         let act = if paused { "subs.pause" } else { "subs.resume" };
         self.note_act(id, act, by);
         Ok(true)
+    }
+
+    /// Deliveries that come yet: dead letters wait for an operator and are not owed, unfinished
+    /// replays are.
+    fn count_owed(&self, subscription: &Subscription, unfinished: &[Seq]) -> u64 {
+        let dead = unfinished.iter().filter(|seq| {
+            let state = subscription.deliveries.get(seq);
+            matches!(state, Some(Delivery::Again(row)) if self.rows[row].state == LetterState::Dead)
+        });
+        let replays = self.rows.values().filter(|row| {
+            row.subscription == subscription.id && row.why == Why::Replay && row.is_going()
+        });
+        (unfinished.len() - dead.count() + replays.count()) as u64
     }
 
     pub(super) fn remove(
@@ -291,7 +314,7 @@ impl World {
             return Err(Error::new(ErrorCode::WrongState, text));
         }
         let owed = self.unfinished(subscription);
-        let count = owed.len() as u64;
+        let count = self.count_owed(subscription, &owed);
         if dry_run {
             return Ok(count);
         }

@@ -54,7 +54,13 @@ impl World {
                 Some(_) => &mut tally.claimed,
                 None => &mut tally.waiting,
             },
-            Some(Delivery::Again(row)) => count_of_row(tally, &self.rows[row]),
+            Some(Delivery::Again(row)) => match &self.rows[row] {
+                // It went with its event, and comes back with it.
+                row if row.state == LetterState::Retrying && self.is_withdrawn(row) => {
+                    &mut tally.expired
+                }
+                row => count_of_row(tally, row),
+            },
         }
     }
 }

@@ -59,19 +59,21 @@ impl World {
         };
         logged.deleted_at = Some(now);
         let event = logged.event.clone();
-        let owing: Vec<(SubscriptionId, Option<i64>)> = self
+        let owing: Vec<(SubscriptionId, Option<(i64, i64)>)> = self
             .subscriptions
             .values()
             .filter(|s| s.kind == Kind::Durable && s.ended_at.is_none() && s.owes(seq, &event))
             .filter_map(|s| match s.deliveries.get(&seq) {
-                Some(Delivery::Claimed(claim)) => Some((s.id, Some(*claim))),
+                Some(Delivery::Claimed(claim)) => {
+                    let fence = self.claims.get(claim).map_or(0, |row| row.fence);
+                    Some((s.id, Some((*claim, fence))))
+                }
                 None if seq > s.cursor => Some((s.id, None)),
                 Some(_) | None => None,
             })
             .collect();
         for (id, claim) in owing {
             self.set_delivery(id, seq, Delivery::Purged(claim));
-            self.release_keys(id, Some(event.id));
             self.verdict(Code::StPurged, id, &event, None, json!({}));
         }
     }
@@ -97,7 +99,7 @@ impl World {
         if let Some(logged) = self.log.get_mut(&seq) {
             logged.deleted_at = None;
         }
-        let purged: Vec<(SubscriptionId, Option<i64>, bool)> = self
+        let purged: Vec<(SubscriptionId, Option<(i64, i64)>, bool)> = self
             .subscriptions
             .values()
             .filter_map(|s| match s.deliveries.get(&seq) {
@@ -106,9 +108,15 @@ impl World {
             })
             .collect();
         for (id, claim, ahead) in purged {
-            let open = claim.filter(|claim| self.claims.get(claim).is_some_and(|row| row.open));
+            // Still in the hands it was in: its settle decides.
+            let open = claim.filter(|(claim, fence)| {
+                let row = self.claims.get(claim);
+                row.is_some_and(|row| {
+                    row.open && row.owner.is_some() && row.fence == *fence && row.settled_to < seq
+                })
+            });
             match open {
-                Some(claim) => self.set_delivery(id, seq, Delivery::Claimed(claim)),
+                Some((claim, _)) => self.set_delivery(id, seq, Delivery::Claimed(claim)),
                 None if ahead => {
                     if let Some(subscription) = self.subscriptions.get_mut(&id) {
                         subscription.deliveries.remove(&seq);

@@ -45,7 +45,7 @@ impl Log for MemoryStore {
     }
 
     fn find(&self, name: EventRef) -> Pending<Vec<Logged>> {
-        self.verb(|world, _| Ok(world.find(&name)))
+        self.verb(|world, _| world.find(&name))
     }
 
     fn list(&self, page: Page) -> Pending<Vec<Logged>> {

@@ -13,14 +13,14 @@ use crate::store::registry::{ProcessIdentity, Registry as _};
 
 const LEASE: Duration = Duration::from_secs(30);
 
-struct OnDisk {
+pub(super) struct OnDisk {
     clock: Arc<ManualClock>,
     opened: Mutex<Vec<Arc<SqliteStore>>>,
     home: tempfile::TempDir,
 }
 
 impl OnDisk {
-    fn new() -> OnDisk {
+    pub(super) fn new() -> OnDisk {
         OnDisk {
             clock: Arc::new(ManualClock::new(Time(1_767_225_600_000_000), 11)),
             opened: Mutex::default(),

@@ -54,6 +54,8 @@ mod verb;
 mod verbs;
 
 #[cfg(test)]
+mod compared;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod engine_tests;

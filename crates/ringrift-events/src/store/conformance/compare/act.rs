@@ -73,6 +73,9 @@ impl Side<'_> {
             Operation::Subscribe(at, definition, replace) => {
                 let definition = (**definition).clone();
                 let answer = self.processes[*at].subscribe(definition, *replace).wait();
+                if answer.as_ref().is_ok_and(|s| !s.existed) {
+                    self.subscriptions += 1;
+                }
                 told(answer, |s| format!("{s:?}"))
             }
             Operation::Unsubscribe(at, id) => {
@@ -99,6 +102,8 @@ impl Side<'_> {
                 })
             }
             Operation::Remove(at, id, dry) => {
+                // A store may learn of a death only when it is swept.
+                drop(self.processes[*at].take_over(rules()).wait());
                 let answer = self.processes[*at]
                     .remove(SubscriptionId(*id), by(), *dry)
                     .wait();

@@ -94,21 +94,23 @@ impl Dice {
 
     pub(super) fn operation(&mut self, side: &Side<'_>) -> Operation {
         let at = self.below(side.processes.len());
-        let id = 1 + i64::try_from(self.below(6)).unwrap_or(0);
+        // Now and then one that nobody has made yet.
+        let id = 1 + i64::try_from(self.below(side.subscriptions + 1)).unwrap_or(0);
+        let recent = |many: usize| many.saturating_sub(1 + self.below(4));
         match self.below(100) {
             0..=15 => self.publish(at),
-            16..=25 => Operation::Subscribe(at, Box::new(self.definition()), self.one_in(5)),
-            26 => Operation::Unsubscribe(at, id),
-            27..=42 => Operation::Claim(at, id, 1 + self.below(5)),
+            16..=24 => Operation::Subscribe(at, Box::new(self.definition()), self.one_in(5)),
+            25 => Operation::Unsubscribe(at, id),
+            26..=42 => Operation::Claim(at, id, 1 + self.below(5)),
             43..=56 => self.settle(side),
-            57..=58 => Operation::HandBack(self.below(side.claims.len()), self.below(4)),
-            59..=60 => Operation::GiveUp(self.below(side.claims.len()), self.below(4)),
-            61..=67 => Operation::ClaimDue(at, vec![id, 1 + id % 6], 1 + self.below(4)),
-            68 => Operation::NextDue(at, vec![id, 1 + id % 6]),
-            69..=75 => Operation::SettleDue(self.below(side.again.len()), self.ending()),
+            57..=58 => Operation::HandBack(recent(side.claims.len()), self.below(4)),
+            59..=60 => Operation::GiveUp(recent(side.claims.len()), self.below(4)),
+            61..=67 => Operation::ClaimDue(at, vec![id, 1], 1 + self.below(4)),
+            68 => Operation::NextDue(at, vec![id, 1]),
+            69..=75 => Operation::SettleDue(recent(side.again.len()), self.ending()),
             76..=77 => Operation::Reserve(at, id, self.keys()),
             78 => Operation::Park(at, id, Short(Arc::new(self.event())), self.one_in(4)),
-            79 => Operation::Late(self.below(side.held.len()), id, self.one_in(2)),
+            79 => Operation::Late(recent(side.held.len()), id, self.one_in(2)),
             80 => Operation::Replay(at, id, self.place()),
             81 => Operation::Pause(at, id, self.one_in(2)),
             82..=83 => Operation::Seek(at, id, self.seek_to(), self.one_in(3)),
@@ -117,7 +119,7 @@ impl Dice {
             89 => Operation::Edit(at, self.below(5), Short(Arc::new(self.event()))),
             90 => Operation::Clear(at),
             91 => Operation::Restore(at),
-            92 => Operation::Start(self.below(side.claims.len()), self.below(4)),
+            92 => Operation::Start(recent(side.claims.len()), self.below(4)),
             93 => Operation::Kill(at),
             94 => Operation::Leave(at),
             95..=96 => Operation::TakeOver(at),
@@ -171,22 +173,22 @@ impl Dice {
             Kind::Durable
         };
         let name = self.pick(&["one", "two", "three"]);
-        let types = match self.below(5) {
+        let types = match self.below(12) {
             0 => TypeSet::All,
             1 => TypeSet::only([EventType::from_canonical("b")]),
             _ => TypeSet::only([EventType::from_canonical("a")]),
+        };
+        let start = match name {
+            "one" => Start::Now,
+            "two" => Start::Beginning,
+            _ => Start::After(Seq(2)),
         };
         Definition {
             name: name.to_owned(),
             kind,
             types,
-            filter: self.one_in(4).then(|| "n__gte = 1".to_owned()),
-            start: self.pick(&[
-                Start::Now,
-                Start::Now,
-                Start::Beginning,
-                Start::After(Seq(2)),
-            ]),
+            filter: self.one_in(10).then(|| "n__gte = 1".to_owned()),
+            start,
             dedup: Vec::new(),
             ordered_by_key: name == "two",
         }
@@ -215,7 +217,8 @@ impl Dice {
             results.push((at, self.ending()));
             at += 1;
         }
-        Operation::Settle(self.below(side.claims.len()), self.below(6), results)
+        let claim = side.claims.len().saturating_sub(1 + self.below(4));
+        Operation::Settle(claim, self.below(6), results)
     }
 
     fn keys(&self) -> Vec<(String, EventId)> {

@@ -45,7 +45,7 @@ pub fn compare(seed: u64, steps: usize, oracle: &dyn Harness, other: &dyn Harnes
 }
 
 /// How many of the last operations a difference shows.
-const SHOWN: usize = 40;
+const SHOWN: usize = 60;
 
 fn differs(seed: u64, story: &[String], got: &str) -> Broken {
     let shown = &story[story.len().saturating_sub(SHOWN)..];

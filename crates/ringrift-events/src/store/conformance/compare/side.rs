@@ -21,6 +21,8 @@ pub(super) struct Side<'a> {
     pub(super) processes: Vec<Arc<dyn Store>>,
     /// Every process there ever was, to name them by number.
     pub(super) all: Vec<ProcessId>,
+    /// Subscriptions made so far.
+    pub(super) subscriptions: usize,
     /// Claims given out, with the process: settled ones stay, to be settled again.
     pub(super) claims: Vec<(Arc<dyn Store>, Claim)>,
     pub(super) again: Vec<(Arc<dyn Store>, Redelivery)>,
@@ -34,6 +36,7 @@ impl<'a> Side<'a> {
             harness,
             processes: Vec::new(),
             all: Vec::new(),
+            subscriptions: 0,
             claims: Vec::new(),
             again: Vec::new(),
             held: Vec::new(),

@@ -8,6 +8,7 @@ use crate::catalog::filter::Filter;
 use crate::event::{EventType, Payload, Seq};
 use crate::store::log::TypeSet;
 use crate::store::sqlite::verb::Tx;
+use crate::store::sqlite::verbs::deliveries::release_keys_for;
 use crate::store::subscriptions::{Definition, Kind, SubscriptionId};
 use crate::store::{Error, ErrorCode};
 
@@ -297,6 +298,8 @@ pub(crate) fn end_open_work(
              WHERE subscription = ?1 AND generation = ?2 AND settled_us IS NULL",
         )?
         .execute([of[0], of[1], tx.now.0])?;
+    // Nobody will say how the runs of fenced claims ended: equal keys must not wait for it.
+    release_keys_for(tx, standing.id)?;
     let sql = format!(
         "UPDATE redeliveries SET before_end = CASE state WHEN 'dead' THEN 'dead' \
              ELSE 'retrying' END, state = ?3, due_us = NULL, owner = NULL, held_us = NULL, \

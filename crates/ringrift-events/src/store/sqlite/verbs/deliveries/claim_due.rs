@@ -64,14 +64,13 @@ impl Verb for ClaimDue {
             }
         }
         due.sort_by_key(|(at, redelivery)| (*at, redelivery.id));
+        // Two subscriptions of one name in one process share their letters.
+        due.dedup_by_key(|(_, redelivery)| redelivery.id);
         due.truncate(max);
         let mut taken: Vec<Redelivery> = Vec::with_capacity(due.len());
         for (_, redelivery) in due {
-            // Two subscriptions of one name in one process share their letters.
-            if taken.iter().all(|other| other.id != redelivery.id) {
-                take(tx, redelivery.id)?;
-                taken.push(redelivery);
-            }
+            take(tx, redelivery.id)?;
+            taken.push(redelivery);
         }
         Ok(taken)
     }

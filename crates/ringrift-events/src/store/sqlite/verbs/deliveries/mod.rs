@@ -25,7 +25,7 @@ pub(crate) use late::{Late, release_held};
 pub(crate) use ledger::{OpenClaim, open_claims, open_claims_of};
 pub(crate) use park::Park;
 pub(crate) use replay::Replay;
-pub(crate) use reserve::{ReserveKeys, release_keys_of};
+pub(crate) use reserve::{ReserveKeys, release_keys_for, release_keys_of};
 pub(crate) use scan::{Found, Passed, SCAN_ROWS_MAX, Scan};
 pub(crate) use settle::SettleClaim;
 pub(crate) use settle_due::SettleDue;

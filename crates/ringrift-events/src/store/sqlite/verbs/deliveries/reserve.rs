@@ -191,6 +191,21 @@ pub(super) fn release_key(
     Ok(())
 }
 
+/// Releases what is reserved and not confirmed of one subscription: its open work was ended.
+pub(crate) fn release_keys_for(tx: &Tx<'_>, subscription: SubscriptionId) -> Result<(), Error> {
+    tx.conn
+        .prepare_cached(
+            "UPDATE dedup_keys SET owner = NULL, event_id = earlier_id, ends_us = earlier_us, \
+             earlier_id = NULL, earlier_us = NULL \
+             WHERE subscription = ?1 AND owner IS NOT NULL AND earlier_id IS NOT NULL",
+        )?
+        .execute([subscription.0])?;
+    tx.conn
+        .prepare_cached("DELETE FROM dedup_keys WHERE subscription = ?1 AND owner IS NOT NULL")?
+        .execute([subscription.0])?;
+    Ok(())
+}
+
 /// Releases what a process reserved and did not confirm: it died or left.
 pub(crate) fn release_keys_of(tx: &Tx<'_>, owner: i64) -> Result<(), Error> {
     tx.conn

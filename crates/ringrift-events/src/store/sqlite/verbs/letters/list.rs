@@ -64,7 +64,11 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<Letter> {
         last_attempt_at: row
             .get::<_, Option<SqlTime>>(23)?
             .map_or(created_at, |at| at.0),
-        next_retry_at: row.get::<_, Option<SqlTime>>(24)?.map(|at| at.0),
+        // One that was ended keeps its time, for a restore; it is due at no time.
+        next_retry_at: row
+            .get::<_, Option<SqlTime>>(24)?
+            .map(|at| at.0)
+            .filter(|_| state == "retrying"),
         linked: row.get::<_, Option<Id>>(25)?.map(|id| EventId(id.0)),
     })
 }

@@ -2,11 +2,11 @@
 
 use rusqlite::params;
 
-use crate::store::Error;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::positions::standing;
 use crate::store::sqlite::verbs::record::{About, act};
 use crate::store::subscriptions::SubscriptionId;
+use crate::store::{Error, ErrorCode};
 
 /// See [`crate::store::Subscriptions::pause`].
 pub(crate) struct Pause {
@@ -22,6 +22,13 @@ impl Verb for Pause {
 
     fn run(self, tx: &Tx<'_>) -> Result<bool, Error> {
         let standing = standing(tx, self.id)?;
+        if standing.ended {
+            return Err(Error::new(
+                ErrorCode::WrongState,
+                format!("cannot pause or resume {}: it has ended", standing.name),
+            )
+            .with_next("ringrift subs ls"));
+        }
         if standing.paused == self.paused {
             return Ok(false);
         }
