@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::daemon::{Daemon, DaemonContext};
-use super::supervisor::{DaemonStatus, Supervisor};
+use super::supervisor::{DaemonStatus, WeakSupervisor};
 use crate::log::{EventLog, Level};
 use crate::router::Router;
 use crate::store::registry::{Command, DaemonState};
@@ -20,7 +20,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Operations {
     /// Daemons are stopped and started here.
-    pub supervisor: Supervisor,
+    pub supervisor: WeakSupervisor,
     /// Audit and subscriptions.
     pub router: Router,
     /// The log's level.
@@ -48,10 +48,11 @@ impl Commands {
     /// Tells the store how daemons stand, if that changed; cycles alone are no change, or an idle
     /// home would commit each second.
     fn report(&mut self) -> Result<(), Error> {
+        let Some(supervisor) = self.operations.supervisor.get() else {
+            return Ok(());
+        };
         let process = self.store.process();
-        let states: Vec<DaemonState> = self
-            .operations
-            .supervisor
+        let states: Vec<DaemonState> = supervisor
             .list()
             .into_iter()
             .map(|status| state_of(process, status))
@@ -130,29 +131,30 @@ impl Operations {
                 .map(str::to_owned)
                 .ok_or_else(|| format!("argument {name} is missing"))
         };
+        let supervisor = self.supervisor.get().ok_or("the process ends")?;
         let words = |error: super::Error| error.to_string();
         match command.verb.as_str() {
             "daemon.stop" => {
                 let name = text("name")?;
-                self.supervisor.stop(&name, &command.by).map_err(words)?;
+                supervisor.stop(&name, &command.by).map_err(words)?;
                 Ok(format!("{name} stopped"))
             }
             "daemon.start" => {
                 let name = text("name")?;
-                self.supervisor.start(&name).map_err(words)?;
+                supervisor.start(&name).map_err(words)?;
                 Ok(format!("{name} started"))
             }
             "daemon.restart" => {
                 let name = text("name")?;
-                self.supervisor.restart(&name, &command.by).map_err(words)?;
+                supervisor.restart(&name, &command.by).map_err(words)?;
                 Ok(format!("{name} restarted"))
             }
             "daemon.stop_all" => {
-                self.supervisor.stop_all(&command.by);
+                supervisor.stop_all(&command.by);
                 Ok("all daemons stopped".to_owned())
             }
             "daemon.start_all" => {
-                self.supervisor.start_all().map_err(words)?;
+                supervisor.start_all().map_err(words)?;
                 Ok("all daemons started".to_owned())
             }
             "log.level" => {

@@ -24,7 +24,7 @@ pub use error::Error;
 pub use heartbeat::Heartbeat;
 pub use poller::CrossProcessPoller;
 pub use restarts::RestartRules;
-pub use supervisor::{DaemonSpec, DaemonStatus, OnFailed, RunState, Supervisor};
+pub use supervisor::{DaemonSpec, DaemonStatus, OnFailed, RunState, Supervisor, WeakSupervisor};
 pub use sweeper::{Sweeper, SweeperRules};
 
 /// Reads what other processes published, and lets durable subscriptions claim.

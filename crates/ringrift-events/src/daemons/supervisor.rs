@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -80,6 +80,18 @@ pub type OnFailed = Box<dyn Fn(&'static str, &str) + Send + Sync>;
 #[derive(Clone)]
 pub struct Supervisor(Arc<Inner>);
 
+/// A supervisor as its own daemons know it: they must not keep it, or nothing would ever go.
+#[derive(Clone)]
+pub struct WeakSupervisor(Weak<Inner>);
+
+impl WeakSupervisor {
+    /// The supervisor, while its system stands.
+    #[must_use]
+    pub fn get(&self) -> Option<Supervisor> {
+        self.0.upgrade().map(Supervisor)
+    }
+}
+
 struct Inner {
     clock: SharedClock,
     rules: RestartRules,
@@ -110,6 +122,12 @@ impl Supervisor {
             slots: Mutex::default(),
             changing: Mutex::new(()),
         }))
+    }
+
+    /// For those whom the supervisor itself keeps.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakSupervisor {
+        WeakSupervisor(Arc::downgrade(&self.0))
     }
 
     /// Makes a daemon known; it is not started.

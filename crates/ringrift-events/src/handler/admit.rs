@@ -1,5 +1,6 @@
 //! The policies that may make a delivery wait: dedup, rate, concurrency, in this order.
 
+use std::any::Any;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,8 +31,28 @@ pub struct Ticket {
     pub(super) reservation: Option<Reservation>,
     pub(super) ran_before: Option<RanBefore>,
     pub(super) missing_field: Option<MissingField>,
+    until_called: Option<Box<dyn Any + Send>>,
     _slot: OwnedSemaphorePermit,
     _in_flight: OwnedSemaphorePermit,
+}
+
+impl Ticket {
+    /// Keeps `guard` until the function is about to be called, or never will be: whoever stops
+    /// calls can then wait for those that are on their way.
+    #[must_use]
+    pub fn with_guard(mut self, guard: impl Any + Send) -> Ticket {
+        self.until_called = Some(Box::new(guard));
+        self
+    }
+
+    /// The call begins now: the guard goes.
+    pub(super) fn called(&mut self) {
+        self.until_called = None;
+    }
+
+    pub(super) fn take_guard(&mut self) -> Option<Box<dyn Any + Send>> {
+        self.until_called.take()
+    }
 }
 
 struct Keyed {
@@ -73,6 +94,7 @@ impl Handler {
             reservation: None,
             ran_before: None,
             missing_field: None,
+            until_called: None,
             _slot: slot,
             _in_flight: in_flight,
         }
@@ -90,6 +112,7 @@ impl Handler {
             reservation: None,
             ran_before: None,
             missing_field: None,
+            until_called: None,
             _slot: slot,
             _in_flight: in_flight,
         })

@@ -124,6 +124,8 @@ impl Handler {
         let event = &begun.delivery.event;
         let stay = self.host.watch.enter_at(begun.at, &self.name, event);
         let outcome = begun.call(function);
+        // It is over at once: whoever waits until calls have begun may as well wait for its end.
+        ticket.called();
         drop(stay);
         let ran = open.end(outcome);
         ticket.settle_key(&ran.outcome);
@@ -134,13 +136,17 @@ impl Handler {
         self: &Arc<Self>,
         function: &AsyncFunction,
         delivery: Delivery,
-        ticket: Ticket,
+        mut ticket: Ticket,
     ) -> Ran {
+        let guard = ticket.take_guard();
         let mut open = OpenRun::begin(self, delivery, Some(ticket));
         let begun = &open.begun;
         let event = Arc::clone(&begun.delivery.event);
         let (function, context) = (Arc::clone(function), begun.context.clone());
-        let call = trace::Context::of(&event).scope(async move { function(context).await });
+        let call = trace::Context::of(&event).scope(async move {
+            drop(guard);
+            function(context).await
+        });
         let mut run = Guarded::new(
             Box::pin(call),
             Arc::clone(&self.host.watch),

@@ -75,13 +75,14 @@ struct Worker {
 }
 
 impl Worker {
-    fn work(self, function: &PlainFunction) -> Option<Late> {
+    fn work(mut self, function: &PlainFunction) -> Option<Late> {
         if self.fate.is_given_up() {
             // Nobody waits any more, and it has not begun.
             self.begun.tell(Code::HnAbandoned, self.begun.took());
             self.uncount();
             return None;
         }
+        self.ticket.called();
         let outcome = self.begun.call(function);
         let took = self.begun.took();
         if !self.fate.decide(ENDED) {

@@ -33,11 +33,11 @@ pub(super) struct Durable {
     pace: f64,
 }
 
-/// A run that ended.
+/// A run that ended, or that never started because the subscription did.
 struct Ended {
     token: ClaimToken,
     event: Arc<Event>,
-    settlement: Settlement,
+    settlement: Option<Settlement>,
 }
 
 impl Durable {
@@ -165,9 +165,13 @@ impl Durable {
 
     async fn note(&mut self, ended: Ended) {
         self.ended_since.0 += 1;
-        self.running.remove(&ended.settlement.seq);
-        let comes_again = matches!(ended.settlement.outcome, Outcome::Failed(_))
-            && ended.settlement.retry_at.is_some();
+        self.running.remove(&ended.event.seq.unwrap_or_default());
+        let Some(settlement) = ended.settlement else {
+            // It stays unfinished, and goes back with what else did not finish.
+            return;
+        };
+        let comes_again =
+            matches!(settlement.outcome, Outcome::Failed(_)) && settlement.retry_at.is_some();
         let Some(claimed) = self
             .claims
             .iter_mut()
@@ -178,7 +182,7 @@ impl Durable {
                 .answer_refused(&self.hosted.name, &ended.event);
             return;
         };
-        claimed.end(ended.settlement);
+        claimed.end(settlement);
         if let (true, true, Some(key)) = (
             comes_again,
             self.hosted.definition.ordered_by_key,
@@ -296,7 +300,8 @@ async fn run_one(
 ) {
     let settlement = shared
         .run_stored(&hosted, &event, 1, Company::Welcome)
-        .await;
+        .await
+        .ok();
     // The loop is gone only after it gave this event up.
     drop(
         end.send(Ended {

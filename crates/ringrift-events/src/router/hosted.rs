@@ -30,6 +30,7 @@ pub(super) struct Hosted {
     pub(super) retrying: AtomicUsize,
     grace_ms: AtomicU64,
     stop: watch::Sender<bool>,
+    starting: (Mutex<Starting>, Condvar),
     finished: (Mutex<bool>, Condvar),
 }
 
@@ -66,6 +67,7 @@ impl Hosted {
             retrying: AtomicUsize::new(0),
             grace_ms: AtomicU64::new(0),
             stop: watch::Sender::new(false),
+            starting: (Mutex::default(), Condvar::new()),
             finished: (Mutex::new(false), Condvar::new()),
         })
     }
@@ -89,11 +91,39 @@ impl Hosted {
         self.news.notify_one();
     }
 
-    /// Ends its calls: nothing starts after this returns, and what runs has `grace` to finish.
+    /// Ends its calls: none starts any more, and what runs has `grace` to finish.
     pub(super) fn end(&self, grace: Duration) {
         let ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         self.grace_ms.store(ms, Ordering::SeqCst);
+        self.lock_starting().ended = true;
         self.stop.send_replace(true);
+    }
+
+    /// Asks to start a call; `None` when its calls have ended. The answer is to be kept until the
+    /// function is called.
+    pub(super) fn start_call(self: &Arc<Self>) -> Option<CallStarts> {
+        let mut starting = self.lock_starting();
+        if starting.ended {
+            return None;
+        }
+        starting.calls += 1;
+        Some(CallStarts(Arc::clone(self)))
+    }
+
+    /// Waits on this thread, after [`Hosted::end`], for calls that were on their way then: no call
+    /// starts after this returns.
+    pub(super) fn wait_started(&self) {
+        let starting = self.lock_starting();
+        let changed = &self.starting.1;
+        // The bound is for a runtime without a free thread, whose calls start when it has one.
+        drop(changed.wait_timeout_while(starting, START_MARGIN, |starting| starting.calls > 0));
+    }
+
+    fn lock_starting(&self) -> MutexGuard<'_, Starting> {
+        self.starting
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long what runs may take to finish, once it ends.
@@ -139,6 +169,26 @@ impl Hosted {
         }
     }
 }
+
+/// The calls that are on their way to the user's function.
+#[derive(Default)]
+struct Starting {
+    ended: bool,
+    calls: usize,
+}
+
+/// One call on its way.
+pub(super) struct CallStarts(Arc<Hosted>);
+
+impl Drop for CallStarts {
+    fn drop(&mut self) {
+        self.0.lock_starting().calls -= 1;
+        self.0.starting.1.notify_all();
+    }
+}
+
+/// How long an end waits for calls that had passed the gate.
+const START_MARGIN: Duration = Duration::from_secs(1);
 
 /// Tells, however the loop ended, that it did.
 struct Finish(Arc<Hosted>);

@@ -116,6 +116,10 @@ impl Shared {
 
     async fn run_live(self: Arc<Self>, hosted: Arc<Hosted>, event: Arc<Event>, ticket: Ticket) {
         let ran = self.run(&hosted, &event, 1, ticket, Company::Welcome).await;
+        let Some(ran) = ran else {
+            self.waits.ended(event.id, hosted.id);
+            return;
+        };
         if let Outcome::Failed(failure) = &ran.outcome {
             let retry_at = self.retry_at(&hosted, 1, failure);
             self.park(&hosted, &event, failure, retry_at, ran.late.is_some())

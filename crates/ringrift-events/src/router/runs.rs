@@ -42,10 +42,16 @@ enum Dedup {
     Held(String),
     /// It ran already.
     Duplicate(Outcome),
+    /// The subscription ended while it waited for the key.
+    Ended,
 }
 
+/// A delivery that did not start, since its subscription ended: it goes back, with the key it held.
+pub(super) struct NotStarted(Option<String>);
+
 impl Shared {
-    /// Runs one event whose slot is taken, and accounts for it.
+    /// Runs one event whose slot is taken, and accounts for it; `None` when the subscription has
+    /// ended, and nothing was called.
     pub(super) async fn run(
         &self,
         hosted: &Arc<Hosted>,
@@ -53,11 +59,12 @@ impl Shared {
         attempt: u32,
         ticket: Ticket,
         company: Company,
-    ) -> Ran {
+    ) -> Option<Ran> {
         let _together = match company {
             Company::Welcome => Some(self.alone.read().await),
             Company::None => None,
         };
+        let ticket = ticket.with_guard(hosted.start_call()?);
         self.counters.delivered.fetch_add(1, Ordering::Relaxed);
         let delivery = Delivery {
             event: Arc::clone(event),
@@ -66,7 +73,7 @@ impl Shared {
         };
         let ran = hosted.handler.run(delivery, ticket).await;
         self.account(hosted, event, &ran);
-        ran
+        Some(ran)
     }
 
     /// Runs one event of a durable subscription: reserves its dedup key in the store, waits for a
@@ -77,21 +84,32 @@ impl Shared {
         event: &Arc<Event>,
         attempt: u32,
         company: Company,
-    ) -> Settlement {
+    ) -> Result<Settlement, NotStarted> {
         let dedup_key = match self.reserve(hosted, event).await {
             Dedup::Free => None,
             Dedup::Held(key) => Some(key),
             Dedup::Duplicate(outcome) => {
                 self.duplicate(hosted, event, &outcome);
-                return plain(event, outcome, Duration::ZERO);
+                return Ok(plain(event, outcome, Duration::ZERO));
             }
+            Dedup::Ended => return Err(NotStarted(None)),
         };
-        let ticket = hosted.handler.turn().await;
-        let ran = self.run(hosted, event, attempt, ticket, company).await;
-        Settlement {
+        let turn = tokio::select! {
+            biased;
+            () = hosted.until_ended() => None,
+            ticket = hosted.handler.turn() => Some(ticket),
+        };
+        let ran = match turn {
+            Some(ticket) => self.run(hosted, event, attempt, ticket, company).await,
+            None => None,
+        };
+        let Some(ran) = ran else {
+            return Err(NotStarted(dedup_key));
+        };
+        Ok(Settlement {
             dedup_key,
             ..self.settlement(hosted, event, attempt, ran)
-        }
+        })
     }
 
     /// Runs a retry or another redelivery, for its own handler alone, and settles it.
@@ -115,10 +133,11 @@ impl Shared {
         if let Some(gate) = gate {
             gate.abort();
         }
-        let settled = self
-            .store
-            .settle_due(redelivery.id, redelivery.fence, settlement)
-            .await;
+        let (id, fence) = (redelivery.id, redelivery.fence);
+        let settled = match settlement {
+            Ok(settlement) => self.store.settle_due(id, fence, settlement).await,
+            Err(NotStarted(key)) => self.store.hand_back_due(id, fence, key).await,
+        };
         if let Err(error) = settled {
             self.log.store_failed("settling a retry", &error);
         }
@@ -131,15 +150,21 @@ impl Shared {
         event: &Arc<Event>,
         attempt: u32,
         company: Company,
-    ) -> Settlement {
-        match hosted.handler.admit(event).await {
+    ) -> Result<Settlement, NotStarted> {
+        let admission = tokio::select! {
+            biased;
+            () = hosted.until_ended() => return Err(NotStarted(None)),
+            admission = hosted.handler.admit(event) => admission,
+        };
+        match admission {
             Admission::Run(ticket) => {
                 let ran = self.run(hosted, event, attempt, ticket, company).await;
-                self.settlement(hosted, event, attempt, ran)
+                let ran = ran.ok_or(NotStarted(None))?;
+                Ok(self.settlement(hosted, event, attempt, ran))
             }
             Admission::Duplicate(outcome) => {
                 self.duplicate(hosted, event, &outcome);
-                plain(event, outcome, Duration::ZERO)
+                Ok(plain(event, outcome, Duration::ZERO))
             }
         }
     }
@@ -204,7 +229,7 @@ impl Shared {
                 .await
                 .is_ok()
             {
-                return Dedup::Free;
+                return Dedup::Ended;
             }
         }
     }

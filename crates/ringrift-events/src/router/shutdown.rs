@@ -30,6 +30,7 @@ impl Router {
             hosted.end(grace);
         }
         for hosted in hosts {
+            hosted.wait_started();
             hosted.wait_finished();
             while hosted.retrying.load(Ordering::SeqCst) > 0 && shared.clock.monotonic() < until {
                 hosted.wait_idle(Duration::from_millis(20));
@@ -50,10 +51,14 @@ impl Shared {
             Way::Live { joined, mailbox } => {
                 shared.bus.leave(*joined);
                 hosted.end(LIVE_END_GRACE);
-                mailbox.close();
+                for event in mailbox.close() {
+                    shared.waits.ended(event.id, hosted.id);
+                }
+                hosted.wait_started();
             }
             Way::Durable => {
                 hosted.end(shared.settings.shutdown_grace);
+                hosted.wait_started();
                 hosted.wait_finished();
             }
         }

@@ -206,6 +206,11 @@ pub trait Deliveries: Send + Sync {
     /// fence is old.
     fn settle_due(&self, id: LetterId, fence: i64, settlement: Settlement) -> Pending<bool>;
 
+    /// Gives back a redelivery that was taken and did not start: due at once for any process, its
+    /// start does not count, and its dedup key, if it held one, is free. Answers and errors as
+    /// [`Deliveries::settle_due`].
+    fn hand_back_due(&self, id: LetterId, fence: i64, dedup_key: Option<String>) -> Pending<bool>;
+
     /// Keeps a live handler's failed delivery as a dead letter; a volatile event is kept with it.
     /// `held` as in [`Settlement::held`].
     fn park(

@@ -56,7 +56,7 @@ impl System {
         });
         let of_store = Arc::clone(store);
         let operations = Operations {
-            supervisor: inner.supervisor.clone(),
+            supervisor: inner.supervisor.downgrade(),
             router: router.clone(),
             log: log.clone(),
         };

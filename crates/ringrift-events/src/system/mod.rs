@@ -120,21 +120,7 @@ impl System {
     /// Ends the system in this process: daemons stop, what runs has `grace` to finish, the rest is
     /// handed back, the store is closed. Blocks at most a little longer than `grace`; idempotent.
     pub fn shutdown(&self, grace: Duration) {
-        let inner = &self.0;
-        inner.router.shutdown(grace);
-        inner.supervisor.shutdown();
-        inner.watch.stop();
-        let runtime = inner
-            .runtime
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(runtime) = runtime {
-            // A blocking handler that does not end must not hold the process.
-            runtime.shutdown_background();
-        }
-        inner.store.close();
-        inner.log.flush();
+        self.0.shutdown(grace);
     }
 
     /// The same with the configured grace.
@@ -143,17 +129,29 @@ impl System {
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // Whoever forgot to shut down is a crash to the others: nothing is lost, work is taken
-        // over. A runtime must only not be dropped inside another one.
+impl Inner {
+    fn shutdown(&self, grace: Duration) {
+        self.router.shutdown(grace);
+        self.supervisor.shutdown();
+        self.watch.stop();
         let runtime = self
             .runtime
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(runtime) = runtime {
+            // A blocking handler that does not end must not hold the process.
             runtime.shutdown_background();
         }
+        self.store.close();
+        self.log.flush();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Whoever forgot to shut down: daemons that went on would claim to live, and keep what
+        // nobody runs any more.
+        self.shutdown(Duration::ZERO);
     }
 }

@@ -89,10 +89,14 @@ impl System {
             .map_err(|error| Error::Runtime(error.to_string()))?;
         inner.supervisor.start(HEARTBEAT)?;
         inner.supervisor.start(COMMANDS)?;
-        let (supervisor, log) = (inner.supervisor.clone(), inner.log.clone());
+        let (supervisor, log) = (inner.supervisor.downgrade(), inner.log.clone());
         let once = std::sync::Once::new();
         inner.router.on_subscription(move || {
-            once.call_once(|| start_daemons(&supervisor, &log));
+            once.call_once(|| {
+                if let Some(supervisor) = supervisor.get() {
+                    start_daemons(&supervisor, &log);
+                }
+            });
         });
         Ok(())
     }

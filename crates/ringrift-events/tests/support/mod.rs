@@ -27,10 +27,10 @@ pub use world::World;
 macro_rules! over_both_stores {
     ($($(#[$meta:meta])* $name:ident;)*) => {
         mod in_memory {
-            $( #[test] $(#[$meta])* fn $name() { super::$name(&super::support::World::new()); } )*
+            $( #[test] $(#[$meta])* fn $name() { super::$name(&crate::support::World::new()); } )*
         }
         mod on_sqlite {
-            $( #[test] $(#[$meta])* fn $name() { super::$name(&super::support::World::sqlite()); } )*
+            $( #[test] $(#[$meta])* fn $name() { super::$name(&crate::support::World::sqlite()); } )*
         }
     };
 }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use ringrift_events::clock::{SharedClock, SystemClock};
 use ringrift_events::config::{Config, Home, Settings};
-use ringrift_events::store::Store;
 use ringrift_events::store::memory::MemoryHub;
-use ringrift_events::store::sqlite::{OpenOptions, SqliteStore};
 use ringrift_events::system::{System, this_process};
 
 /// One home.
@@ -58,16 +56,10 @@ impl World {
     pub fn process_with(&self, change: impl FnOnce(&mut Settings)) -> System {
         let mut config = Config::defaults(Home::at(self.folder.path()));
         change(&mut config.settings);
-        let identity = this_process(&*self.clock);
-        let store: Arc<dyn Store> = match &self.store {
-            Backing::Memory(hub) => hub.open(identity),
-            Backing::Sqlite => {
-                let root = self.folder.path().canonicalize().expect("the folder");
-                let mut options = OpenOptions::new(root, identity, Arc::clone(&self.clock));
-                options.create = true;
-                SqliteStore::open(options).expect("a store")
-            }
+        let Backing::Memory(hub) = &self.store else {
+            return System::open(config).expect("a system");
         };
+        let store = hub.open(this_process(&*self.clock));
         System::over(config, store, Arc::clone(&self.clock)).expect("a system")
     }
 }

@@ -18,6 +18,7 @@ promises!(
     the_oldest_due_comes_first,
     a_redelivery_goes_to_one_process,
     a_redelivery_settled_twice_changes_nothing,
+    a_redelivery_handed_back_is_due_again_and_its_start_does_not_count,
     only_hosts_take_redeliveries,
     an_old_version_takes_nothing_beyond_its_border,
     a_parked_letter_is_taken_by_its_handlers_name,
@@ -39,6 +40,34 @@ fn failed_once(bench: &Bench, id: SubscriptionId) -> Result<Seq, super::Broken> 
     };
     bench.settle(claim.token, seq, vec![result])?;
     Ok(seq)
+}
+
+fn a_redelivery_handed_back_is_due_again_and_its_start_does_not_count(
+    harness: &dyn Harness,
+) -> Check {
+    let bench = Bench::new(harness);
+    let id = bench.subscribe(Bench::durable("d"))?;
+    let seq = failed_once(&bench, id)?;
+    harness.clock().advance(RETRY);
+    let taken = bench.due(id)?.remove(0);
+    let back = |fence| bench.store.hand_back_due(taken.id, fence, None).wait();
+    let old = refused(back(taken.fence - 1))?;
+    same!(old, ErrorCode::LeaseLost, "an old proof is refused");
+    holds!(back(taken.fence)?, "it goes back");
+    holds!(!back(taken.fence)?, "once");
+    let again = bench.due(id)?.remove(0);
+    same!(
+        (again.id, again.attempts, again.why),
+        (taken.id, taken.attempts, Why::Retry),
+        "it is due at once, as if nobody had taken it"
+    );
+    let done = bench.result(seq, Outcome::Done);
+    holds!(
+        bench.store.settle_due(again.id, again.fence, done).wait()?,
+        "who takes it then settles it"
+    );
+    holds!(!back(again.fence)?, "what is settled stays settled");
+    Ok(())
 }
 
 fn a_retry_comes_when_it_is_due_and_counts(harness: &dyn Harness) -> Check {

@@ -153,6 +153,12 @@ impl Deliveries for FaultyStore {
         })
     }
 
+    fn hand_back_due(&self, id: LetterId, fence: i64, dedup_key: Option<String>) -> Pending<bool> {
+        self.through(Effect::Writes, "hand back due", |s| {
+            s.hand_back_due(id, fence, dedup_key)
+        })
+    }
+
     fn park(
         &self,
         subscription: SubscriptionId,

@@ -113,6 +113,45 @@ impl World {
         found.filter(may).map(|subscription| subscription.id).next()
     }
 
+    /// The row that this process runs; `None` when that was settled.
+    fn proven(&self, me: ProcessId, id: LetterId, fence: i64) -> Result<Option<&Row>, Error> {
+        let Some(row) = self.rows.get(&id).filter(|row| row.is_unfinished()) else {
+            return Ok(None);
+        };
+        if row.fence != fence {
+            let text = format!("redelivery {} was taken over", id.0);
+            return Err(Error::new(ErrorCode::LeaseLost, text));
+        }
+        let runs = row.state == LetterState::Running && row.owner == Some(me);
+        Ok(runs.then_some(row))
+    }
+
+    pub(super) fn hand_back_due(
+        &mut self,
+        me: ProcessId,
+        id: LetterId,
+        fence: i64,
+        dedup_key: Option<&str>,
+    ) -> Result<bool, Error> {
+        let Some(row) = self.proven(me, id, fence)? else {
+            return Ok(false);
+        };
+        let (subscription, event) = (row.subscription, row.event.id);
+        if let Some(key) = dedup_key {
+            self.end_key(subscription, key, event, false);
+        }
+        let now = self.now;
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.state = LetterState::Retrying;
+            row.owner = None;
+            row.due = Some(now);
+            row.attempts = row.attempts.saturating_sub(1);
+            row.attempts_total = row.attempts_total.saturating_sub(1);
+            row.changed_at = now;
+        }
+        Ok(true)
+    }
+
     pub(super) fn settle_due(
         &mut self,
         me: ProcessId,
@@ -120,16 +159,9 @@ impl World {
         fence: i64,
         settlement: &Settlement,
     ) -> Result<bool, Error> {
-        let Some(row) = self.rows.get(&id).filter(|row| row.is_unfinished()) else {
+        let Some(row) = self.proven(me, id, fence)? else {
             return Ok(false);
         };
-        if row.fence != fence {
-            let text = format!("redelivery {} was taken over", id.0);
-            return Err(Error::new(ErrorCode::LeaseLost, text));
-        }
-        if row.state != LetterState::Running || row.owner != Some(me) {
-            return Ok(false);
-        }
         let (subscription, event) = (row.subscription, row.event.id);
         let withdrawn = self.is_withdrawn(row);
         if let Some(key) = &settlement.dedup_key {

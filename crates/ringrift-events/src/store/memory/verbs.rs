@@ -133,6 +133,12 @@ impl Deliveries for MemoryStore {
         self.verb(|world, me| world.settle_due(me, id, fence, &settlement))
     }
 
+    fn hand_back_due(&self, id: LetterId, fence: i64, dedup_key: Option<String>) -> Pending<bool> {
+        let given = self.verb(|world, me| world.hand_back_due(me, id, fence, dedup_key.as_deref()));
+        self.ring_all();
+        given
+    }
+
     fn park(
         &self,
         subscription: SubscriptionId,

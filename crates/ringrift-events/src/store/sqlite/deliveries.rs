@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::SqliteStore;
 use super::verbs::deliveries::{
-    ClaimDue, GiveUp, HandBack, Late, NextDue, Park, Replay, ReserveKeys, SettleClaim, SettleDue,
+    ClaimDue, GiveUp, HandBack, HandBackDue, Late, NextDue, Park, Replay, ReserveKeys, SettleClaim,
+    SettleDue,
 };
 use crate::clock::Time;
 use crate::event::{Event, EventId, Seq};
@@ -63,6 +64,14 @@ impl Deliveries for SqliteStore {
             id,
             fence,
             settlement,
+        })
+    }
+
+    fn hand_back_due(&self, id: LetterId, fence: i64, dedup_key: Option<String>) -> Pending<bool> {
+        self.write(HandBackDue {
+            id,
+            fence,
+            dedup_key,
         })
     }
 

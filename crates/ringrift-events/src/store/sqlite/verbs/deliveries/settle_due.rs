@@ -54,24 +54,29 @@ pub(super) fn stands(tx: &Tx<'_>, id: LetterId) -> Result<Option<Stands>, Error>
     Ok(found.optional()?)
 }
 
+/// The row that this process runs; `None` when that was settled with this proof already.
+pub(super) fn proven(tx: &Tx<'_>, id: LetterId, fence: i64) -> Result<Option<Stands>, Error> {
+    let Some(row) = stands(tx, id)? else {
+        return Ok(None);
+    };
+    let ended = ["done", "recovered", "discarded", "expired", "purged"];
+    if ended.contains(&row.state.as_str()) {
+        return Ok(None);
+    }
+    if row.fence != fence {
+        return Err(lease_lost(id));
+    }
+    let runs = row.state == "running" && row.owner == Some(tx.process_row);
+    Ok(runs.then_some(row))
+}
+
 impl Verb for SettleDue {
     type Answer = bool;
 
     fn run(self, tx: &Tx<'_>) -> Result<bool, Error> {
-        let Some(row) = stands(tx, self.id)? else {
+        let Some(row) = proven(tx, self.id, self.fence)? else {
             return Ok(false);
         };
-        let ended = ["done", "recovered", "discarded", "expired", "purged"];
-        if ended.contains(&row.state.as_str()) {
-            return Ok(false);
-        }
-        if row.fence != self.fence {
-            return Err(lease_lost(self.id));
-        }
-        if row.state != "running" || row.owner != Some(tx.process_row) {
-            // Settled with this proof already.
-            return Ok(false);
-        }
         self.settle(tx, &row)?;
         Ok(true)
     }
