@@ -126,3 +126,34 @@ impl Question for RetirePages {
         Ok(removed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{SharedClock, SystemClock};
+    use crate::store::conformance::rules;
+    use crate::store::pages::{OwnPage, Side};
+    use crate::store::sqlite::testing::TestStore;
+    use crate::store::upkeep::Upkeep as _;
+
+    #[test]
+    fn a_page_whose_maker_died_before_its_row_goes_and_a_living_maker_s_stays() {
+        let home = TestStore::new();
+        let side = Side::of(home.store.database(), false).unwrap();
+        let clock: SharedClock = Arc::new(SystemClock);
+        let make = |process| {
+            let lease = Duration::from_secs(30);
+            OwnPage::create(&side, process, Arc::clone(&clock), lease).unwrap()
+        };
+        let (dead, living) = (ProcessId::new(&SystemClock), ProcessId::new(&SystemClock));
+        let own = home.store.process_id();
+        // Dropped, its lock is free: as after a kill.
+        drop(make(dead));
+        let _living = make(living);
+        assert_eq!(side.pages().unwrap().len(), 3);
+        home.store.retain(rules()).wait().unwrap();
+        let mut left = [own, living];
+        left.sort();
+        assert_eq!(side.pages().unwrap(), left);
+    }
+}
