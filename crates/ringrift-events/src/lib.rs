@@ -38,3 +38,8 @@ pub mod health;
 pub mod config;
 
 pub mod system;
+
+/// The first page's code, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod first_page {}
