@@ -111,7 +111,7 @@ async fn handle(home: &Path, name: &str, holds: bool, context: &Context) -> Repl
         }
     }
     drop(tokio::time::timeout(Duration::from_millis(2), std::future::pending::<()>()).await);
-    if event.id.0.as_bytes()[15] % 50 == 0 && context.attempt() == 1 {
+    if event.id.0.as_bytes()[15].is_multiple_of(50) && context.attempt() == 1 {
         return Err(NotDone::failed("injected"));
     }
     note(home, name, event.id);

@@ -97,10 +97,7 @@ impl Children {
         for (_, child) in &self.running {
             if let Some(pid) = rustix::process::Pid::from_raw(child.id().cast_signed()) {
                 // One that ended meanwhile needs no signal.
-                drop(rustix::process::kill_process(
-                    pid,
-                    rustix::process::Signal::TERM,
-                ));
+                rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
             }
         }
         for (_, child) in &mut self.running {

@@ -48,7 +48,7 @@ impl Progress {
             for (bar, published) in bars.iter().zip(counts.published) {
                 bar.set_position(published);
             }
-        } else if self.looks % Progress::LINE_EVERY == 0 {
+        } else if self.looks.is_multiple_of(Progress::LINE_EVERY) {
             let stages: Vec<String> = STAGES
                 .iter()
                 .zip(counts.published)

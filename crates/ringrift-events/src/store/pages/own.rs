@@ -111,8 +111,8 @@ impl OwnPage {
         self.write_beat(page, &mut beats, counters_to_words(&counters), polled_to);
     }
 
-    /// Extends the lease and beats without changing the rest: for the threads of the store, which
-    /// prove by their own work that the process goes on.
+    /// Extends the lease and beats without changing the rest.
+    #[cfg(test)]
     pub(crate) fn touch(&self) {
         let Some(page) = self.cells() else { return };
         let mut beats = lock(&self.beats);
@@ -137,16 +137,6 @@ impl OwnPage {
         let until = micros(now.saturating_add(self.lease));
         cells.lease_until_us.store(until, Ordering::Relaxed);
         cells.version.store(*beats * 2, Ordering::Release);
-    }
-
-    /// Whether the lease had run out before the last beat could extend it: then others may have
-    /// taken this process's claims.
-    pub(crate) fn lease_ran_out(&self) -> bool {
-        self.cells().is_none_or(|page| {
-            let beats = lock(&self.beats);
-            let until = &last_beat(page, *beats).lease_until_us;
-            micros(self.clock.monotonic()) > until.load(Ordering::Relaxed)
-        })
     }
 
     /// Notes that a handler starts. `None` when all slots are in use, or after a fork.

@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(after.seq, before.seq);
         assert_eq!(after.incarnation, restored.incarnation);
         assert_ne!(after.incarnation, before.incarnation);
-        let checked = store.check_file().wait().unwrap();
+        let checked = crate::store::Upkeep::check(&*store).wait().unwrap();
         assert_eq!((checked.problems, checked.events), (Vec::new(), 500));
     }
 

@@ -2,22 +2,13 @@
 
 use rusqlite::Connection;
 
-use super::SqliteStore;
 use super::housekeeper::wal_of;
 use super::long::Place;
+use crate::store::Error;
 use crate::store::upkeep::Checked;
-use crate::store::{Error, Pending};
 
 /// Problems told of one file: more say nothing new.
 const PROBLEMS_MAX: usize = 100;
-
-impl SqliteStore {
-    /// Checks the file's structure, indexes and the log's own promises. The sums of deliveries
-    /// are checked by those who keep them.
-    pub(crate) fn check_file(&self) -> Pending<Checked> {
-        self.work(check)
-    }
-}
 
 /// The check itself, on a connection of its own.
 pub(super) fn check(place: &Place) -> Result<Checked, Error> {

@@ -17,9 +17,10 @@ use super::presence::{Presence, PresenceSettings};
 use super::registry::Join;
 use super::room::Bounds;
 use super::verb::{Tx, Verb as _};
-use super::{identity, migrate};
+use super::{identity, integrity, migrate};
 use crate::clock::SharedClock;
-use crate::store::pages::Side;
+use crate::event::ProcessId;
+use crate::store::pages::{self, Side};
 use crate::store::registry::ProcessIdentity;
 use crate::store::{Error, ErrorCode};
 
@@ -188,6 +189,7 @@ pub(super) fn open(options: &OpenOptions) -> Result<Opened, Error> {
         Arc::clone(&options.clock),
         options.presence,
     )?;
+    heal(&conn, &presence, options.process.id)?;
     let process_row = join(&conn, options)?;
     Ok(Opened {
         home,
@@ -199,6 +201,25 @@ pub(super) fn open(options: &OpenOptions) -> Result<Opened, Error> {
         process_row,
         notes,
     })
+}
+
+/// After a failed sync nobody may publish with power durability until all have closed and the
+/// file was checked. Whoever opens it first after that checks it here.
+fn heal(conn: &Connection, presence: &Presence, own: ProcessId) -> Result<(), Error> {
+    let Some(shared) = presence.shared().filter(|shared| shared.is_poisoned()) else {
+        return Ok(());
+    };
+    for process in presence.side().pages()? {
+        if process != own
+            && pages::glance(presence.side(), process)?.is_some_and(|(_, lives)| lives)
+        {
+            return Ok(());
+        }
+    }
+    if integrity::problems(conn)?.is_empty() {
+        shared.heal();
+    }
+    Ok(())
 }
 
 fn join(conn: &Connection, options: &OpenOptions) -> Result<i64, Error> {

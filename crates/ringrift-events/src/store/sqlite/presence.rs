@@ -205,14 +205,10 @@ impl Presence {
         self.with_own(|own| own.beat(counters, polled_to));
     }
 
-    /// Extends the lease: the store itself was at work for this process.
+    /// Extends the lease.
+    #[cfg(test)]
     pub(crate) fn touch(&self) {
         self.with_own(OwnPage::touch);
-    }
-
-    /// Whether this process's lease ran out, so that others may have taken its claims.
-    pub(crate) fn lease_ran_out(&self) -> bool {
-        self.with_own(OwnPage::lease_ran_out).unwrap_or(true)
     }
 
     /// See [`OwnPage::started`].

@@ -1,13 +1,11 @@
 //! A process comes and goes.
 
-use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, params};
 
 use crate::event::ProcessId;
 use crate::store::pages::Seen;
 use crate::store::registry::ProcessIdentity;
-use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::{Error, ErrorCode};
 
@@ -43,24 +41,6 @@ impl Verb for Join {
                 process.started_at.0,
             ])?;
         row_of(tx, process.id)?.ok_or_else(|| unknown(process.id))
-    }
-}
-
-/// Says that this process ends by itself, and keeps what its page counted. Its claims and live
-/// subscriptions are ended by the verbs that own them, before this.
-pub(crate) struct Leave {
-    /// Where the page is read.
-    pub(crate) presence: Arc<Presence>,
-}
-
-impl Plain for Leave {}
-
-impl Verb for Leave {
-    type Answer = ();
-
-    fn run(self, tx: &Tx<'_>) -> Result<(), Error> {
-        let seen = self.presence.look(tx.process)?;
-        keep_end(tx, tx.process_row, "left", seen.as_ref())
     }
 }
 

@@ -16,7 +16,7 @@ mod tests;
 pub(crate) use commands::{AnswerCommand, HasCommands, SendCommand, ShowCommand, TakeCommands};
 pub(crate) use daemons::{Daemons, ReportDaemons};
 pub(crate) use facts::{Facts, Record, keep_fact};
-pub(crate) use join::{Join, Leave, keep_end};
+pub(crate) use join::{Join, keep_end};
 pub(crate) use news::{ChangeMark, Versions};
 pub(crate) use processes::Processes;
 pub(crate) use roles::{Elect, Elected, Resign};

@@ -14,6 +14,7 @@ use crate::store::registry::{
 };
 use crate::store::sqlite::presence::{CommandsDue, Presence, PresenceSettings};
 use crate::store::sqlite::testing::TestDatabase;
+use crate::store::sqlite::verbs::upkeep::Depart;
 use crate::store::subscriptions::SubscriptionId;
 use crate::verdict::Code;
 
@@ -82,7 +83,7 @@ fn a_process_is_told_from_its_page_and_after_it_left_from_its_row() {
     stage.db.clock.advance(Duration::from_secs(11));
     assert_eq!(stage.processes()[0].liveness, Liveness::Hung);
     let presence = Arc::clone(&stage.presence);
-    stage.db.write(Leave { presence }).unwrap();
+    stage.db.write(Depart { presence }).unwrap();
     stage.presence.close();
     stage.presence.side().unlink(stage.db.process).unwrap();
     let told = &stage.processes()[0];

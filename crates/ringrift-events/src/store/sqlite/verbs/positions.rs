@@ -18,8 +18,6 @@ pub(crate) struct Standing {
     pub(crate) id: SubscriptionId,
     pub(crate) name: String,
     pub(crate) kind: Kind,
-    pub(crate) process: Option<i64>,
-    pub(crate) version: i64,
     pub(crate) generation: i64,
     pub(crate) ordered: bool,
     pub(crate) cursor: i64,
@@ -30,21 +28,19 @@ pub(crate) struct Standing {
 
 /// Reads one subscription's row.
 pub(crate) fn standing(tx: &Tx<'_>, id: SubscriptionId) -> Result<Standing, Error> {
-    let sql = "SELECT name, kind, process, version, generation, ordered, cursor, settled, \
+    let sql = "SELECT name, kind, generation, ordered, cursor, settled, \
                paused_at IS NOT NULL, ended_at IS NOT NULL FROM subscription_rows WHERE id = ?1";
     let read = |row: &rusqlite::Row<'_>| {
         Ok(Standing {
             id,
             name: row.get(0)?,
             kind: kind(row.get_ref(1)?.as_str()?),
-            process: row.get(2)?,
-            version: row.get(3)?,
-            generation: row.get(4)?,
-            ordered: row.get(5)?,
-            cursor: row.get(6)?,
-            settled: row.get(7)?,
-            paused: row.get(8)?,
-            ended: row.get(9)?,
+            generation: row.get(2)?,
+            ordered: row.get(3)?,
+            cursor: row.get(4)?,
+            settled: row.get(5)?,
+            paused: row.get(6)?,
+            ended: row.get(7)?,
         })
     };
     tx.conn
