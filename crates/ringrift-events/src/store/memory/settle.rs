@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::claims::not_part;
+use super::give_back::not_part;
 use super::state::{ClaimRow, Delivery, World};
 use crate::event::{ProcessId, Seq};
 use crate::store::deliveries::{ClaimToken, Settle, Settlement, Why};

@@ -1,0 +1,101 @@
+//! Giving back what was claimed.
+
+use super::state::{ClaimRow, World};
+use crate::event::{ProcessId, Seq};
+use crate::store::deliveries::{ClaimToken, Why};
+use crate::store::{Error, ErrorCode};
+
+impl World {
+    /// Moves the events of a claim after `keep_to` into a claim of their own that nobody owns.
+    pub(super) fn split(&mut self, number: i64, keep_to: Seq) {
+        let moved: Vec<Seq> = self
+            .held_events(number)
+            .into_iter()
+            .filter(|s| *s > keep_to)
+            .collect();
+        let Some(claim) = self.claims.get_mut(&number) else {
+            return;
+        };
+        claim.events.retain(|seq| *seq <= keep_to);
+        let (subscription, version) = (claim.subscription, claim.version);
+        if moved.is_empty() {
+            return;
+        }
+        let row = ClaimRow {
+            subscription,
+            version,
+            owner: None,
+            fence: 1,
+            settled_to: Seq(moved[0].0 - 1),
+            events: moved,
+            open: true,
+        };
+        self.add_claim(row);
+    }
+
+    pub(super) fn hand_back(
+        &mut self,
+        me: ProcessId,
+        token: ClaimToken,
+        keep_to: Seq,
+    ) -> Result<(), Error> {
+        if !self.check_claim(me, token)? {
+            return Ok(());
+        }
+        let claim = &self.claims[&token.id];
+        let keep_to = keep_to.max(claim.settled_to);
+        if keep_to >= claim.last() {
+            return Ok(());
+        }
+        if keep_to < claim.events[0] {
+            // Nothing of it was started: the claim itself waits for the next process.
+            self.release_claim(token.id);
+            return Ok(());
+        }
+        self.split(token.id, keep_to);
+        self.close_if_settled(token.id);
+        Ok(())
+    }
+
+    /// Leaves a claim to whoever asks next.
+    pub(super) fn release_claim(&mut self, number: i64) {
+        if let Some(claim) = self.claims.get_mut(&number) {
+            claim.owner = None;
+            claim.fence += 1;
+        }
+    }
+
+    pub(super) fn give_up(
+        &mut self,
+        me: ProcessId,
+        token: ClaimToken,
+        seq: Seq,
+    ) -> Result<(), Error> {
+        if !self.check_claim(me, token)? || !self.held_events(token.id).contains(&seq) {
+            return Ok(());
+        }
+        let id = self.claims[&token.id].subscription;
+        let key = self
+            .log
+            .get(&seq)
+            .and_then(|logged| logged.event.key.clone());
+        let keys = self.subscriptions.get(&id).map(|s| self.blocked_keys(s));
+        let blocked = keys.zip(key).is_some_and(|(keys, key)| keys.contains(&key));
+        // Behind an unfinished one of its key it cannot have started.
+        let why = if blocked {
+            Why::KeyBlocked
+        } else {
+            Why::HandedBack
+        };
+        self.row_of(id, seq, why);
+        Ok(())
+    }
+}
+
+/// The error for a result about an event that the claim does not hold.
+pub(super) fn not_part(token: ClaimToken, seq: Seq) -> Error {
+    Error::new(
+        ErrorCode::WrongState,
+        format!("event {seq} is no part of claim {}", token.id),
+    )
+}
