@@ -1,6 +1,5 @@
 //! A process comes and goes.
 
-
 use rusqlite::{OptionalExtension, params};
 
 use crate::event::ProcessId;
