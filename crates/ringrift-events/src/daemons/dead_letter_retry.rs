@@ -14,6 +14,9 @@ const LOOK_MAX: Duration = Duration::from_secs(1);
 /// The shortest pause, so that a handler whose slots are all busy does not make this loop spin.
 const LOOK_MIN: Duration = Duration::from_millis(20);
 
+/// The pause after a ring, before the next look.
+const RING_PAUSE: Duration = Duration::from_millis(50);
+
 /// The retry daemon of one process.
 pub struct DeadLetterRetry {
     store: Arc<dyn Store>,
@@ -64,7 +67,7 @@ impl Daemon for DeadLetterRetry {
             } else {
                 seen = self.store.wait_for_news(seen, pause);
                 // A busy log rings at every commit; dead letters need no such haste.
-                if !context.wait(LOOK_MIN) {
+                if !context.wait(RING_PAUSE) {
                     break;
                 }
             }

@@ -16,6 +16,9 @@ const READ_MAX: usize = 1_000;
 /// without an append (a takeover, a resume) is looked for.
 const WAIT_MAX: Duration = Duration::from_millis(500);
 
+/// How often durable subscriptions are told to look for work that no event brings.
+const STRAY_EVERY: Duration = Duration::from_millis(50);
+
 /// The poller of one process.
 pub struct CrossProcessPoller {
     store: Arc<dyn Store>,
@@ -30,7 +33,7 @@ impl CrossProcessPoller {
         CrossProcessPoller { store, router, log }
     }
 
-    /// Reads everything new and hands it on; answers whether there was anything.
+    /// Reads everything new and hands it on; answers whether the log had grown.
     fn catch_up(&self, context: &DaemonContext) -> Result<bool, Error> {
         let mut any = false;
         loop {
@@ -55,8 +58,8 @@ impl CrossProcessPoller {
                 }
             }
             let noted = self.router.note_polled(place, read_to);
+            any |= read_to > after;
             if !events.is_empty() {
-                any = true;
                 self.router.tell_durables(Some(&events));
             }
             context.cycle();
@@ -82,12 +85,23 @@ impl Daemon for CrossProcessPoller {
         self.router.set_polling(true);
         let mut seen = 0;
         let mut failures = 0_u32;
+        // A ring without an event means that there may be work which no event brings: a takeover, a
+        // resume. It is looked for, but not at every ring; and now and then without one.
+        let mut rang = true;
+        let mut told_at = Duration::ZERO;
         while !context.is_stopping() {
+            let mut wait = WAIT_MAX;
             match self.catch_up(context) {
-                Ok(any) => {
+                Ok(grew) => {
                     failures = 0;
-                    if !any {
+                    let now = context.clock.monotonic();
+                    let pause = if rang && !grew { STRAY_EVERY } else { WAIT_MAX };
+                    let due = told_at + pause;
+                    if due <= now {
+                        told_at = now;
                         self.router.tell_durables(None);
+                    } else {
+                        wait = due - now;
                     }
                 }
                 Err(error) => {
@@ -98,7 +112,9 @@ impl Daemon for CrossProcessPoller {
                     }
                 }
             }
-            seen = self.store.wait_for_news(seen, WAIT_MAX);
+            let news = self.store.wait_for_news(seen, wait);
+            rang = news != seen || (rang && wait < WAIT_MAX);
+            seen = news;
             context.cycle();
         }
         Ok(())
