@@ -36,6 +36,8 @@ struct Marked {
     asked: Seq,
     asked_at: Option<Duration>,
     saved: Seq,
+    /// Where retention goes on looking for settled events.
+    retained: Seq,
 }
 
 impl Mark {
@@ -164,12 +166,16 @@ impl Upkeep for SqliteStore {
 
     fn retain(&self, rules: SweepRules) -> Pending<Swept> {
         let keep = rules.keep_pages;
+        let from = self.mark.lock().retained;
         let (answer, pending) = Pending::channel();
         let own = Weak::clone(&self.own);
-        self.write_then(Retain { rules }, move |swept| {
+        self.write_then(Retain { rules, from }, move |swept| {
             match (swept.clone(), own.upgrade()) {
-                (Ok(swept), Some(store)) => store.retire_pages(keep, swept, answer),
-                (swept, _) => give(&answer, swept),
+                (Ok((swept, next)), Some(store)) => {
+                    store.mark.lock().retained = next;
+                    store.retire_pages(keep, swept, answer);
+                }
+                (swept, _) => give(&answer, swept.map(|(swept, _)| swept)),
             }
         })
         .forget();

@@ -13,3 +13,6 @@ pub(super) mod upkeep;
 
 pub(super) mod positions;
 pub(super) mod record;
+
+#[cfg(test)]
+mod tests;

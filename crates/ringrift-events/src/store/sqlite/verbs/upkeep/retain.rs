@@ -17,6 +17,9 @@ use crate::store::subscriptions::SubscriptionId;
 use crate::store::upkeep::{SweepRules, Swept};
 use crate::verdict::Code;
 
+/// Most events looked at in one step: owed ones in between cost time, not rows.
+const LOOKED_AT_MAX: i64 = 50_000;
+
 /// Most dedup keys kept: expired ones go first.
 const DEDUP_KEYS_MAX: i64 = 1_000_000;
 
@@ -36,14 +39,17 @@ const NOT_NEEDED: &str = "NOT EXISTS (SELECT 1 FROM redeliveries AS r WHERE r.ev
 /// See [`crate::store::Upkeep::retain`]. One step.
 pub(crate) struct Retain {
     pub(crate) rules: SweepRules,
+    /// Where the last step stopped looking for settled events.
+    pub(crate) from: Seq,
 }
 
 impl Plain for Retain {}
 
 impl Verb for Retain {
-    type Answer = Swept;
+    /// What was done, and where the next step begins to look.
+    type Answer = (Swept, Seq);
 
-    fn run(self, tx: &Tx<'_>) -> Result<Swept, Error> {
+    fn run(self, tx: &Tx<'_>) -> Result<(Swept, Seq), Error> {
         let mut step = Step {
             rules: &self.rules,
             left: i64::try_from(self.rules.rows_max).unwrap_or(i64::MAX),
@@ -52,14 +58,13 @@ impl Verb for Retain {
         step.lapse_orphans(tx)?;
         step.bury_orphaned_letters(tx)?;
         step.forget_deleted(tx)?;
-        step.delete_settled(tx)?;
-        step.delete_above_bound(tx)?;
+        let next = step.delete_events(tx, self.from.0)?;
         step.forget_ended(tx)?;
         step.forget_facts(tx)?;
         step.forget_keys(tx)?;
         step.merge_ledger(tx)?;
-        step.swept.more = step.left <= 0;
-        Ok(step.swept)
+        step.swept.more = step.left <= 0 || next > 0;
+        Ok((step.swept, Seq(next)))
     }
 
     fn rings(&self) -> bool {
@@ -124,6 +129,14 @@ impl Step<'_> {
     /// Deleted events that can no longer be restored.
     fn forget_deleted(&mut self, tx: &Tx<'_>) -> Result<(), Error> {
         let cutoff = tx.now.before(self.rules.keep_deleted).to_sql();
+        // Millions may be deleted and young: they are not looked at.
+        let old: bool = tx
+            .conn
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM deletions WHERE at < ?1)")?
+            .query_row([&cutoff], |row| row.get(0))?;
+        if !old {
+            return Ok(());
+        }
         let mut statement = tx.conn.prepare_cached(
             "SELECT d.seq FROM deleted_events AS d JOIN deletions AS x ON x.id = d.deletion \
              WHERE x.at < ?1 ORDER BY d.seq LIMIT ?2",
@@ -131,7 +144,7 @@ impl Step<'_> {
         let rows = statement.query_map(params![cutoff, self.left], |row| row.get(0))?;
         let places = rows.collect::<Result<Vec<i64>, _>>()?;
         let (Some(first), Some(last)) = (places.first(), places.last()) else {
-            return Ok(());
+            return self.forget_deletions(tx);
         };
         for seq in &places {
             tx.conn
@@ -155,10 +168,14 @@ impl Step<'_> {
         let evidence = serde_json::json!({ "events": places.len(), "reason": "not restored" });
         verdict(tx, Code::StPurged, about, &evidence)?;
         self.count_events(places.len());
-        self.forget_deletions(tx)
+        Ok(())
     }
 
     fn forget_deletions(&self, tx: &Tx<'_>) -> Result<(), Error> {
+        // An open one that is old takes no more rows.
+        tx.conn
+            .prepare_cached("UPDATE deletions SET open = 0 WHERE open = 1 AND at < ?1")?
+            .execute([tx.now.before(self.rules.keep_deleted).to_sql()])?;
         let gone = "(SELECT id FROM deletions WHERE open = 0 AND id NOT IN \
                     (SELECT deletion FROM deleted_events))";
         for table in ["deletion_positions", "deletion_claims"] {
@@ -175,47 +192,60 @@ impl Step<'_> {
         self.swept.events_deleted += gone as u64;
     }
 
-    /// Events that everybody settled long ago.
-    fn delete_settled(&mut self, tx: &Tx<'_>) -> Result<(), Error> {
-        let cutoff = tx.now.before(self.rules.keep_settled).to_sql();
+    /// Events that everybody settled go: long ago, or, while the log is above its bound, the oldest
+    /// whatever their age (but none that no poller has passed). Looks at a bounded part of the log; answers where the next step goes on,
+    /// 0 at the end.
+    fn delete_events(&mut self, tx: &Tx<'_>, from: i64) -> Result<i64, Error> {
+        let above = self.above_bound(tx)?;
+        let cutoff = match above {
+            Some(_) => tx.now,
+            None => tx.now.before(self.rules.keep_settled),
+        };
+        let most = above.unwrap_or(i64::MAX).min(self.left);
+        let end: Option<(i64, String)> = tx
+            .conn
+            .prepare_cached(
+                "SELECT e.seq, e.created_at FROM events AS e WHERE e.seq = (SELECT MAX(seq) \
+                 FROM (SELECT seq FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2))",
+            )?
+            .query_row([from, LOOKED_AT_MAX], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((to, youngest)) = end.filter(|_| most > 0) else {
+            return Ok(0);
+        };
         let sql = format!(
             "DELETE FROM events WHERE seq IN (SELECT e.seq FROM events AS e \
-             WHERE e.created_at < ?1 AND {NOT_OWED} AND {NOT_NEEDED} \
+             WHERE e.seq > ?1 AND e.seq <= ?2 AND +e.created_at < ?3 AND {NOT_OWED} \
+             AND {NOT_NEEDED} \
              AND NOT EXISTS (SELECT 1 FROM deleted_events AS d WHERE d.seq = e.seq) \
-             ORDER BY e.created_at LIMIT ?2)"
+             AND (?5 OR e.seq <= (SELECT seq FROM poll_mark)) ORDER BY e.seq LIMIT ?4)"
         );
-        let gone = tx
-            .conn
-            .prepare_cached(&sql)?
-            .execute(params![cutoff, self.left.max(0)])?;
+        let cutoff = cutoff.to_sql();
+        let gone = tx.conn.prepare_cached(&sql)?.execute(params![
+            from,
+            to,
+            cutoff,
+            most,
+            above.is_none()
+        ])?;
         self.count_events(gone);
-        Ok(())
+        let full = i64::try_from(gone).unwrap_or(i64::MAX) >= most;
+        Ok(match (full, youngest < cutoff && to < head(tx)?) {
+            (true, _) => from,
+            (false, true) => to,
+            (false, false) => 0,
+        })
     }
 
-    /// The oldest settled events go, whatever their age, while the log is above its bound.
-    fn delete_above_bound(&mut self, tx: &Tx<'_>) -> Result<(), Error> {
+    /// How many events are to go because the log is above a bound.
+    fn above_bound(&self, tx: &Tx<'_>) -> Result<Option<i64>, Error> {
         let events = head(tx)?.saturating_sub(before_oldest(tx)?);
-        let above_events =
-            events.saturating_sub(i64::try_from(self.rules.log_events_max).unwrap_or(i64::MAX));
-        let above_bytes = bytes_in_use(tx.conn)?
-            .saturating_sub(i64::try_from(self.rules.log_bytes_max).unwrap_or(i64::MAX));
-        let most = if above_bytes > 0 {
-            self.left
-        } else {
-            self.left.min(above_events)
-        };
-        if most <= 0 {
-            return Ok(());
+        let bound = |most: u64| i64::try_from(most).unwrap_or(i64::MAX);
+        let events = events.saturating_sub(bound(self.rules.log_events_max));
+        if bytes_in_use(tx.conn)? > bound(self.rules.log_bytes_max) {
+            return Ok(Some(self.left));
         }
-        let sql = format!(
-            "DELETE FROM events WHERE seq IN (SELECT e.seq FROM events AS e \
-             WHERE e.seq <= (SELECT seq FROM poll_mark) AND {NOT_OWED} AND {NOT_NEEDED} \
-             AND NOT EXISTS (SELECT 1 FROM deleted_events AS d WHERE d.seq = e.seq) \
-             ORDER BY e.seq LIMIT ?1)"
-        );
-        let gone = tx.conn.prepare_cached(&sql)?.execute([most])?;
-        self.count_events(gone);
-        Ok(())
+        Ok((events > 0).then_some(events))
     }
 
     /// Redeliveries that ended, and the ledger of events that are gone. A row whose place is not

@@ -1,0 +1,255 @@
+//! What only this store can break: its ledger, its kept positions, its bounded steps.
+
+use std::time::Duration;
+
+use super::append::Append;
+use super::deliveries::{HandBack, Scan, SettleClaim, TakeClaim, Taken};
+use super::subscriptions::{Subscribe, Unsubscribe};
+use super::upkeep::{ClearQueue, CountPending, RestoreQueue, Retain, SaveMark, Tallies};
+use crate::event::Seq;
+use crate::store::deliveries::{Claim, Settle, Want};
+use crate::store::log::{Batch, Draft, Durability, TypeSet};
+use crate::store::registry::ProcessIdentity;
+use crate::store::sqlite::registry::Join;
+use crate::store::sqlite::testing::TestDatabase;
+use crate::store::subscriptions::{Definition, Kind, Start, SubscriptionId};
+use crate::store::upkeep::{SweepRules, Tally};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+struct Stage {
+    db: TestDatabase,
+    id: SubscriptionId,
+}
+
+impl Stage {
+    fn new() -> Stage {
+        let db = TestDatabase::new();
+        let process = ProcessIdentity {
+            id: db.process,
+            host: "here".to_owned(),
+            pid: 1,
+            command: "test".to_owned(),
+            started_at: db.tx().now,
+            catalog_hash: 0,
+            version: "0".to_owned(),
+        };
+        assert_eq!(db.write(Join { process }).unwrap(), db.process_row);
+        let definition = Definition {
+            name: "d".to_owned(),
+            kind: Kind::Durable,
+            types: TypeSet::All,
+            filter: None,
+            start: Start::Now,
+            dedup: Vec::new(),
+            ordered_by_key: false,
+        };
+        let subscribe = Subscribe {
+            definition,
+            replace: false,
+        };
+        let id = db.write(subscribe).unwrap().id;
+        Stage { db, id }
+    }
+
+    fn publish(&self, count: usize) -> Vec<Seq> {
+        let event = |_| Draft {
+            event: std::sync::Arc::new(self.db.event("a", "{}")),
+            idempotency_key: None,
+        };
+        let batch = Batch {
+            drafts: (0..count).map(event).collect(),
+            durability: Durability::Process,
+        };
+        let appended = self.db.write(Append(batch)).unwrap();
+        appended.iter().map(|one| one.seq).collect()
+    }
+
+    fn claim(&self, max: usize) -> Option<Claim> {
+        let want = Want {
+            subscription: self.id,
+            max,
+        };
+        loop {
+            let scan = Scan {
+                want,
+                from: None,
+                presence: None,
+            };
+            let found = self.db.read(scan).unwrap()?;
+            if found.events.is_empty() && !found.ownerless {
+                return None;
+            }
+            match self.db.write(TakeClaim { found, max }).unwrap() {
+                Taken::Claim(claim) => return Some(claim),
+                Taken::Nothing => return None,
+                Taken::Again => {}
+            }
+        }
+    }
+
+    fn settle(&self, claim: &Claim, settled_to: Seq) -> bool {
+        let settle = Settle {
+            token: claim.token,
+            settled_to,
+            results: Vec::new(),
+            done: 0,
+        };
+        self.db.write(SettleClaim { settle }).unwrap()
+    }
+
+    fn number(&self, sql: &str) -> i64 {
+        self.db.conn().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    fn tally(&self) -> Tally {
+        self.db.read(Tallies).unwrap()[0]
+    }
+
+    fn pending(&self) -> u64 {
+        self.db.read(CountPending).unwrap()
+    }
+
+    fn retain(&self, rules: SweepRules) -> (crate::store::upkeep::Swept, Seq) {
+        let from = Seq::START;
+        self.db.write(Retain { rules, from }).unwrap()
+    }
+}
+
+fn rules() -> SweepRules {
+    SweepRules {
+        poison_deaths: 2,
+        keep_settled: 7 * DAY,
+        keep_facts: 30 * DAY,
+        keep_deleted: 7 * DAY,
+        keep_orphaned: 30 * DAY,
+        keep_orphaned_letters: DAY,
+        keep_pages: DAY,
+        log_events_max: 1_000_000,
+        log_bytes_max: 1 << 40,
+        rows_max: 1_000,
+    }
+}
+
+fn last(claim: &Claim) -> Seq {
+    claim.events.last().and_then(|event| event.seq).unwrap()
+}
+
+#[test]
+fn settled_neighbours_of_one_owner_become_one_row_and_old_tokens_stay_settled() {
+    let stage = Stage::new();
+    stage.publish(4);
+    let first = stage.claim(2).unwrap();
+    assert!(stage.settle(&first, last(&first)));
+    let second = stage.claim(2).unwrap();
+    assert!(stage.settle(&second, last(&second)));
+    assert_eq!(stage.number("SELECT COUNT(*) FROM claims"), 1);
+    assert_eq!(stage.number("SELECT last_seq - first_seq FROM claims"), 3);
+    assert!(!stage.settle(&first, last(&first)), "settled, not lost");
+    assert_eq!(stage.tally().done, 4);
+}
+
+#[test]
+fn an_open_claim_between_keeps_its_neighbours_apart() {
+    let stage = Stage::new();
+    stage.publish(3);
+    let claims: Vec<Claim> = (0..3).map(|_| stage.claim(1).unwrap()).collect();
+    assert!(stage.settle(&claims[0], last(&claims[0])));
+    assert!(stage.settle(&claims[2], last(&claims[2])));
+    assert_eq!(stage.number("SELECT COUNT(*) FROM claims"), 3);
+    let tally = stage.tally();
+    assert_eq!((tally.done, tally.claimed), (2, 1));
+    assert_eq!(stage.number("SELECT settled FROM subscription_rows"), 1);
+}
+
+#[test]
+fn each_deletion_keeps_the_positions_of_its_moment() {
+    let stage = Stage::new();
+    let seqs = stage.publish(4);
+    let polled_to = seqs[3];
+    stage.db.write(SaveMark { polled_to }).unwrap();
+    let held = stage.claim(2).unwrap();
+    assert_eq!(stage.pending(), 4);
+    let by = || "op".to_owned();
+    assert_eq!(stage.db.write(ClearQueue { by: by() }).unwrap(), 4);
+    assert_eq!(stage.pending(), 0);
+    assert_eq!(stage.tally().expired, 4);
+    // The handler's answer comes: its two stay purged, and the cursor goes on over the others.
+    assert!(stage.settle(&held, last(&held)));
+    let [.., fifth] = stage.publish(1)[..] else {
+        unreachable!("one")
+    };
+    let next = stage.claim(10).unwrap();
+    assert_eq!(next.events[0].seq, Some(fifth));
+    assert!(stage.settle(&next, fifth));
+    let restored = stage.db.write(RestoreQueue { by: by() }).unwrap();
+    assert_eq!((restored.events, restored.more), (4, false));
+    let tally = stage.tally();
+    assert_eq!((tally.matching, tally.done, tally.waiting), (5, 1, 4));
+    assert_eq!(
+        stage.number("SELECT COUNT(*) FROM redeliveries WHERE why = 'restored'"),
+        4
+    );
+}
+
+#[test]
+fn what_was_settled_before_a_deletion_is_not_owed_again() {
+    let stage = Stage::new();
+    stage.publish(2);
+    let claim = stage.claim(1).unwrap();
+    assert!(stage.settle(&claim, last(&claim)));
+    // Both are deleted, by a statement of one's own: one was settled.
+    let sql = "DELETE FROM cross_process_events";
+    stage.db.conn().execute_batch(sql).unwrap();
+    assert_eq!(
+        stage
+            .db
+            .write(RestoreQueue { by: String::new() })
+            .unwrap()
+            .events,
+        2
+    );
+    let tally = stage.tally();
+    assert_eq!((tally.done, tally.waiting), (1, 1));
+    assert_eq!(stage.number("SELECT COUNT(*) FROM redeliveries"), 0);
+}
+
+#[test]
+fn retention_takes_settled_events_only_and_says_what_lapsed() {
+    let stage = Stage::new();
+    stage.publish(3);
+    let claim = stage.claim(1).unwrap();
+    assert!(stage.settle(&claim, last(&claim)));
+    stage.db.clock.advance(8 * DAY);
+    assert_eq!(stage.retain(rules()).0.events_deleted, 1);
+    assert_eq!(stage.number("SELECT COUNT(*) FROM events"), 2);
+    // Nobody hosts it for a month: what it owed ends, with a verdict.
+    let (id, at) = (stage.id, None);
+    stage.db.write(Unsubscribe { id, at }).unwrap();
+    stage.db.clock.advance(31 * DAY);
+    let swept = stage.retain(rules()).0;
+    assert_eq!(swept.expired, 2);
+    assert_eq!(
+        stage.number("SELECT COUNT(*) FROM facts WHERE code = 'ST_EXPIRED'"),
+        1
+    );
+    assert_eq!(
+        stage.number("SELECT settled - cursor FROM subscription_rows"),
+        0
+    );
+}
+
+#[test]
+fn a_claim_given_back_in_part_keeps_what_was_settled() {
+    let stage = Stage::new();
+    let seqs = stage.publish(4);
+    let claim = stage.claim(4).unwrap();
+    assert!(stage.settle(&claim, seqs[1]));
+    let (token, keep_to) = (claim.token, Seq::START);
+    stage.db.write(HandBack { token, keep_to }).unwrap();
+    let tally = stage.tally();
+    assert_eq!((tally.done, tally.waiting, tally.claimed), (2, 2, 0));
+    let again = stage.claim(10).unwrap();
+    let places: Vec<Seq> = again.events.iter().filter_map(|event| event.seq).collect();
+    assert_eq!(places, seqs[2..]);
+}
