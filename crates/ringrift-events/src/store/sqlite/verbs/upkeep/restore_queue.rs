@@ -1,6 +1,7 @@
 //! Brings deleted events back, with exactly the deliveries that were owed when they went.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use crate::event::Event;
 use crate::store::Error;
@@ -157,6 +158,24 @@ struct Held {
     settled_to: i64,
 }
 
+/// The claims of a subscription that were open at a deletion.
+fn claims_at(tx: &Tx<'_>, (deletion, subscription): (i64, i64)) -> Result<Vec<Held>, Error> {
+    let mut statement = tx.conn.prepare_cached(
+        "SELECT claim, fence, first_seq, last_seq, settled_to FROM deletion_claims \
+         WHERE deletion = ?1 AND subscription = ?2",
+    )?;
+    let rows = statement.query_map([deletion, subscription], |row| {
+        Ok(Held {
+            claim: row.get(0)?,
+            fence: row.get(1)?,
+            first: row.get(2)?,
+            last: row.get(3)?,
+            settled_to: row.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// The positions that deletions kept, read once each.
 #[derive(Default)]
 pub(super) struct Owed {
@@ -218,24 +237,12 @@ impl Owed {
         seq: i64,
     ) -> Result<Option<Held>, Error> {
         let key = (deletion, one.standing.id.0);
-        if !self.claims.contains_key(&key) {
-            let mut statement = tx.conn.prepare_cached(
-                "SELECT claim, fence, first_seq, last_seq, settled_to FROM deletion_claims \
-                 WHERE deletion = ?1 AND subscription = ?2",
-            )?;
-            let rows = statement.query_map([key.0, key.1], |row| {
-                Ok(Held {
-                    claim: row.get(0)?,
-                    fence: row.get(1)?,
-                    first: row.get(2)?,
-                    last: row.get(3)?,
-                    settled_to: row.get(4)?,
-                })
-            })?;
-            self.claims.insert(key, rows.collect::<Result<_, _>>()?);
-        }
+        let claims = match self.claims.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(claims_at(tx, key)?),
+        };
         let holds = |held: &&Held| held.first <= seq && held.settled_to < seq && seq <= held.last;
-        Ok(self.claims[&key].iter().find(holds).copied())
+        Ok(claims.iter().find(holds).copied())
     }
 
     /// Whether the process that held the place at the deletion holds it still.
