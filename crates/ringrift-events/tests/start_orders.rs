@@ -130,7 +130,7 @@ impl Run {
 }
 
 fn run(seed: u64) {
-    let world = if seed % SQLITE_EVERY == 0 {
+    let world = if seed.is_multiple_of(SQLITE_EVERY) {
         World::sqlite()
     } else {
         World::new()
