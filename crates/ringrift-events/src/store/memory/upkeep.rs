@@ -99,7 +99,7 @@ impl World {
         if let Some(logged) = self.log.get_mut(&seq) {
             logged.deleted_at = None;
         }
-        let purged: Vec<(SubscriptionId, Option<(i64, i64)>, bool)> = self
+        let purged: Vec<_> = self
             .subscriptions
             .values()
             .filter_map(|s| match s.deliveries.get(&seq) {
