@@ -76,7 +76,7 @@ impl EventLog {
             (&event.event_type, event.id),
             say!(
                 "Handler timeout: {name} exceeded {} s on {} id={}{goes_on}; \
-             time_limit of the handler or [handler] time_limit_ms in ringrift.toml changes it",
+             handler.time_limit in ringrift.toml, or the handler's own time limit, changes it",
                 limit.as_secs_f64(),
                 event.event_type.constant(),
                 event.id
