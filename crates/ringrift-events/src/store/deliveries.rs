@@ -116,7 +116,7 @@ pub struct Redelivery {
     pub why: Why,
     /// How many runs were started before this one, in this budget.
     pub attempts: u32,
-    /// How often a process died with it; it then runs alone until it finishes.
+    /// How often a process died with it; if any, it starts alone.
     pub deaths: u32,
 }
 
