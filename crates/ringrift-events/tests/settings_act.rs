@@ -1,6 +1,8 @@
 //! Every setting acts on something: a name in the table that nobody reads would promise what
 //! nothing keeps.
 
+#![cfg(test)]
+
 use std::path::{Path, PathBuf};
 
 use ringrift_events::config::{Config, Home};

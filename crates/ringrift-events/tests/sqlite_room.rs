@@ -1,6 +1,8 @@
 //! Where there is no room for more events, publishing is held back with a code that names who is
 //! in the way; settling, deleting and reading go on.
 
+#![cfg(test)]
+
 mod sqlite_support;
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -8,8 +10,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use ringrift_events::clock::{Clock as _, SystemClock};
 use ringrift_events::coded::Coded as _;
 use ringrift_events::config::{Config, ConfigSources, Home as HomeFolder};
 use ringrift_events::handler::{Function, NotDone};
@@ -57,9 +60,12 @@ fn counting(system: &System, name: &str, fails: bool) -> (Subscription, Arc<Atom
 /// Waits for a fact, at most twenty seconds.
 #[track_caller]
 fn until(what: &str, mut fact: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = SystemClock.monotonic() + Duration::from_secs(20);
     while !fact() {
-        assert!(Instant::now() < deadline, "it never came true that {what}");
+        assert!(
+            SystemClock.monotonic() < deadline,
+            "it never came true that {what}"
+        );
         std::thread::park_timeout(Duration::from_millis(5));
     }
 }
@@ -68,13 +74,13 @@ fn until(what: &str, mut fact: impl FnMut() -> bool) {
 #[track_caller]
 fn fill(system: &System, payload: &str) -> (usize, Error) {
     let mut published = 0;
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = SystemClock.monotonic() + Duration::from_secs(20);
     loop {
         match publish(system, payload) {
             Ok(()) => published += 1,
             Err(error) => return (published, error),
         }
-        assert!(Instant::now() < deadline, "nothing held it back");
+        assert!(SystemClock.monotonic() < deadline, "nothing held it back");
         std::thread::park_timeout(Duration::from_millis(1));
     }
 }
@@ -137,9 +143,9 @@ fn a_log_at_its_bound_that_only_waits_for_retention_holds_nobody_back() {
             });
         }
     }
-    let deadline = Instant::now() + Duration::from_secs(3);
+    let deadline = SystemClock.monotonic() + Duration::from_secs(3);
     let mut last = Ok(());
-    while Instant::now() < deadline {
+    while SystemClock.monotonic() < deadline {
         last = publish(&system, "{}");
         std::thread::park_timeout(Duration::from_millis(50));
     }

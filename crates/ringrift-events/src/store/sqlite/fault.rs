@@ -5,8 +5,9 @@
 )]
 
 use rusqlite::ErrorCode as Sqlite;
-use rusqlite::ffi;
+use rusqlite::{Connection, ffi};
 
+use super::raw;
 use crate::store::{Error, ErrorCode};
 
 impl From<rusqlite::Error> for Error {
@@ -56,6 +57,25 @@ fn classify(error: &rusqlite::Error) -> ErrorCode {
             ErrorCode::Full
         }
         _ => ErrorCode::Io,
+    }
+}
+
+/// What SQLite calls an I/O error although the operating system said that there is no room: a quota
+/// or a limit on the size of files. To be asked right after the failure.
+pub(super) fn with_system(error: Error, conn: &Connection) -> Error {
+    if error.code != ErrorCode::Io {
+        return error;
+    }
+    let why = match raw::system_errno(conn) {
+        libc::EFBIG => "a limit on the size of files is reached",
+        libc::EDQUOT => "the quota is used up",
+        libc::ENOSPC => "the disk is full",
+        _ => return error,
+    };
+    let full = Error::new(ErrorCode::Full, format!("{why} ({})", error.message));
+    match next(ErrorCode::Full) {
+        Some(next) => full.with_next(next),
+        None => full,
     }
 }
 

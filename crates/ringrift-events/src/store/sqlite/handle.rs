@@ -1,7 +1,7 @@
 //! One process's handle on the store: asks the database threads, answers with [`Pending`].
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -12,7 +12,6 @@ use rusqlite::Connection;
 use super::claiming::PassedPlaces;
 use super::connection::{Use, connect};
 use super::housekeeper::Housekeeper;
-use super::identity::FileId;
 use super::keeper::{Keeper, check_not_forked, keeper};
 use super::line::{Line, Notice};
 use super::neighbours::Neighbours;
@@ -25,6 +24,7 @@ use super::syncer::Syncer;
 use super::upkeep::Mark;
 use super::verb::{Question, Verb};
 use super::verbs::upkeep::Depart;
+use super::watch::FileWatch;
 use super::writer::Writer;
 use super::{courier, fault};
 use crate::event::ProcessId;
@@ -68,6 +68,8 @@ struct Facts {
     reading: Use,
     presence: Arc<Presence>,
     held: Held,
+    /// What the watches over the file have seen; none for a handle that changes nothing.
+    seen: Option<Arc<AtomicU32>>,
     notes: Vec<String>,
 }
 
@@ -360,6 +362,7 @@ fn start_first(keeper: &Keeper, line: &Arc<Line>, options: &OpenOptions) -> Resu
             presence,
             incarnation,
             process_row,
+            watch,
             notes,
         } = match opened {
             Ok(opened) => opened,
@@ -374,6 +377,7 @@ fn start_first(keeper: &Keeper, line: &Arc<Line>, options: &OpenOptions) -> Resu
             database: database.clone(),
             reading,
             presence: Arc::clone(&presence),
+            seen: watch.as_ref().map(FileWatch::seen),
             notes,
         };
         line.process_row.store(process_row, Ordering::Release);
@@ -392,6 +396,7 @@ fn start_first(keeper: &Keeper, line: &Arc<Line>, options: &OpenOptions) -> Resu
                 process: options.process.id,
                 neighbours,
                 busy: options.busy_timeout,
+                watch,
             }
             .run();
         }
@@ -443,19 +448,19 @@ fn start_housekeeper(
     let (tell, told) = sync_channel(1);
     let line = Arc::clone(line);
     let database = facts.database.clone();
+    let seen = facts.seen.clone().unwrap_or_default();
     let guard = line.threads.enter();
     keeper.spawn("rr-db-housekeeper", move || {
         let _guard = guard;
-        let ready = FileId::of(&database)
-            .map_err(|error| Error::new(ErrorCode::Missing, error.to_string()))
-            .and_then(|file| Ok((file, connect(&database, Use::Write, Duration::ZERO)?)));
+        let ready = connect(&database, Use::Write, Duration::ZERO)
+            .and_then(|conn| Ok((FileWatch::begin(&conn, &database)?.sharing(seen), conn)));
         match ready {
-            Ok((file, conn)) => {
-                let housekeeper = Housekeeper {
+            Ok((watch, conn)) => {
+                let mut housekeeper = Housekeeper {
                     conn,
                     line,
                     database,
-                    file,
+                    watch,
                     bounds,
                 };
                 // A process that lives for one publish must know it too.

@@ -9,10 +9,10 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::checkpoint;
-use super::identity::FileId;
 use super::inbox::Taken;
 use super::line::{Line, Notice};
 use super::room::Bounds;
+use super::watch::FileWatch;
 use crate::store::{Error, ErrorCode};
 
 /// A WAL of this many pages is copied. Below the 1,000 at which a foreign connection's commit
@@ -29,7 +29,7 @@ pub(super) struct Housekeeper {
     pub(super) conn: Connection,
     pub(super) line: Arc<Line>,
     pub(super) database: PathBuf,
-    pub(super) file: FileId,
+    pub(super) watch: FileWatch,
     /// Publishing is held back where they are reached.
     pub(super) bounds: Bounds,
 }
@@ -50,18 +50,23 @@ pub(super) fn wal_of(database: &Path) -> PathBuf {
 
 impl Housekeeper {
     /// Works until the store closes; then empties the WAL if nobody else uses it.
-    pub(super) fn run(&self) {
+    pub(super) fn run(&mut self) {
         let mut last = None;
         while let Taken::Some(_) | Taken::Nothing = self.line.chores.take(1, LOOK, |()| true) {
             self.look(&mut last);
         }
-        if let Err(error) = checkpoint::truncate(&self.conn) {
+        // What lies in the WAL of a file that was replaced is not for the one that lies there now.
+        if self.is_ours()
+            && let Err(error) = checkpoint::truncate(&self.conn)
+        {
             self.complain(&error);
         }
     }
 
-    fn look(&self, last: &mut Option<Seen>) {
-        self.check_file();
+    fn look(&mut self, last: &mut Option<Seen>) {
+        if !self.is_ours() {
+            return;
+        }
         self.look_at_room();
         let pages = self.line.wal_pages.load(Ordering::Acquire);
         if pages >= self.line.checkpoint_due.load(Ordering::Acquire) {
@@ -115,25 +120,14 @@ impl Housekeeper {
     }
 
     /// A file that was deleted, replaced or moved away under us takes our commits with it.
-    fn check_file(&self) {
-        let found = FileId::of(&self.database);
-        if found.as_ref().is_ok_and(|found| *found == self.file) {
-            return;
+    fn is_ours(&mut self) -> bool {
+        match self.watch.look(&self.conn) {
+            Ok(()) => true,
+            Err(error) => {
+                self.line.mark_replaced(error);
+                false
+            }
         }
-        let what = match found {
-            Ok(_) => "another file lies there now".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        self.line.mark_replaced(
-            Error::new(
-                ErrorCode::Replaced,
-                format!(
-                    "{} was replaced under this process: {what}; close it and open it again",
-                    self.database.display()
-                ),
-            )
-            .with_next("ringrift status"),
-        );
     }
 
     fn complain(&self, error: &Error) {

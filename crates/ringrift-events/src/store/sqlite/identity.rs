@@ -105,6 +105,22 @@ impl Row {
     }
 }
 
+/// The refusal for a file that has other names too, if it does: hard links.
+pub(super) fn other_names(database: &Path) -> Option<Error> {
+    let names = std::fs::metadata(database).ok()?.nlink();
+    (names > 1).then(|| {
+        Error::new(
+            ErrorCode::TwoHomes,
+            format!(
+                "two homes on one file: {} is one of {names} names of its file (hard links), and \
+                 what lies beside another one is needed to read it",
+                database.display()
+            ),
+        )
+        .with_next(format!("find / -xdev -samefile {}", database.display()))
+    })
+}
+
 fn check_one_home(row: &Row, home: &Path, database: &Path) -> Result<(), Error> {
     let recorded = Path::new(&row.path);
     if recorded == home {

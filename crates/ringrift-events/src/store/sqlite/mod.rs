@@ -29,11 +29,13 @@ mod neighbours;
 mod open_guard;
 mod presence;
 mod private_table;
+mod raw;
 mod reader;
 mod request;
 mod room;
 mod syncer;
 mod threads;
+mod watch;
 mod writer;
 
 mod backup;

@@ -17,6 +17,7 @@ use super::presence::{Presence, PresenceSettings};
 use super::registry::Join;
 use super::room::Bounds;
 use super::verb::{Tx, Verb as _};
+use super::watch::FileWatch;
 use super::{identity, integrity, migrate};
 use crate::clock::SharedClock;
 use crate::event::ProcessId;
@@ -156,6 +157,8 @@ pub(super) struct Opened {
     pub(super) incarnation: u64,
     /// This process's row; 0 for a handle that changes nothing.
     pub(super) process_row: i64,
+    /// Over the file of the first connection; none for a handle that changes nothing.
+    pub(super) watch: Option<FileWatch>,
     /// What is unusual.
     pub(super) notes: Vec<String>,
 }
@@ -177,7 +180,8 @@ pub(super) fn open(options: &OpenOptions) -> Result<Opened, Error> {
         return open_reading(options, home, database, notes);
     }
     check_writable(&folder, &database)?;
-    let mut conn = connect(&database, Use::Write, options.busy_timeout)?;
+    let mut conn = connect(&database, Use::Write, options.busy_timeout)
+        .map_err(|error| explain_first_read(error, &database))?;
     prepare(&mut conn, &home, &database, options)
         .map_err(|error| explain_first_read(error, &database))?;
     let incarnation = identity::incarnation(&conn)?;
@@ -191,6 +195,7 @@ pub(super) fn open(options: &OpenOptions) -> Result<Opened, Error> {
     )?;
     heal(&conn, &presence, options.process.id)?;
     let process_row = join(&conn, options)?;
+    let watch = FileWatch::begin(&conn, &database)?;
     Ok(Opened {
         home,
         database,
@@ -199,6 +204,7 @@ pub(super) fn open(options: &OpenOptions) -> Result<Opened, Error> {
         presence,
         incarnation,
         process_row,
+        watch: Some(watch),
         notes,
     })
 }
@@ -348,6 +354,7 @@ fn open_reading(
         presence,
         incarnation,
         process_row: 0,
+        watch: None,
         notes,
     })
 }
@@ -368,6 +375,12 @@ fn first_read(conn: &Connection) -> Result<(), Error> {
 }
 
 fn explain_first_read(mut error: Error, database: &Path) -> Error {
+    if [ErrorCode::Corrupt, ErrorCode::Io].contains(&error.code)
+        && let Some(two_homes) = identity::other_names(database)
+    {
+        // A WAL lies beside each name, and the file makes no sense without the other one's.
+        return two_homes;
+    }
     if error.code == ErrorCode::Corrupt {
         error.message = format!("{} is damaged: {}", database.display(), error.message);
     }

@@ -17,7 +17,7 @@ use super::verbs::upkeep::{
 use crate::event::{ProcessId, Seq};
 use crate::store::pending::Answer;
 use crate::store::upkeep::{Checked, Figures, SweepRules, Swept, Tally, Upkeep};
-use crate::store::{Error, Pending};
+use crate::store::{Error, ErrorCode, Pending};
 
 /// The poller's place is saved at most this often.
 const MARK_EVERY: Duration = Duration::from_secs(1);
@@ -232,15 +232,13 @@ impl Upkeep for SqliteStore {
 
     fn check(&self) -> Pending<Checked> {
         let process = self.process_id();
-        self.work(move |place| {
-            let mut checked = super::integrity::check(place)?;
-            if checked.problems.is_empty() {
-                let tallies = ask(place, process, Tallies)?;
-                checked
-                    .problems
-                    .extend(tallies.iter().filter_map(unbalanced));
-            }
-            Ok(checked)
+        self.work(move |place| match check(place, process) {
+            // Damage that keeps the check itself from going on is what it was asked for.
+            Err(error) if error.code == ErrorCode::Corrupt => Ok(Checked {
+                problems: vec![error.message],
+                ..Checked::default()
+            }),
+            checked => checked,
         })
     }
 
@@ -255,6 +253,17 @@ impl Upkeep for SqliteStore {
     ) -> Pending<(Vec<String>, Vec<Vec<serde_json::Value>>)> {
         self.ask_sql(sql, limit)
     }
+}
+
+fn check(place: &Place, process: ProcessId) -> Result<Checked, Error> {
+    let mut checked = super::integrity::check(place)?;
+    if checked.problems.is_empty() {
+        let tallies = ask(place, process, Tallies)?;
+        checked
+            .problems
+            .extend(tallies.iter().filter_map(unbalanced));
+    }
+    Ok(checked)
 }
 
 /// A sum that does not add up, in words.

@@ -19,6 +19,7 @@ use super::request::Request;
 use super::syncer::{Committed, Syncer};
 use super::verb::Tx;
 use super::verbs::head;
+use super::watch::FileWatch;
 use crate::clock::SharedClock;
 use crate::event::ProcessId;
 use crate::store::{Error, ErrorCode};
@@ -46,6 +47,7 @@ pub(super) struct Writer {
     /// How long a transaction waits for another process's.
     pub(super) busy: Duration,
     pub(super) syncer: Syncer,
+    pub(super) watch: Option<FileWatch>,
 }
 
 /// How running a batch inside the transaction went.
@@ -112,6 +114,8 @@ impl Writer {
             }
             let turn = self.neighbours.enter(TURN);
             if let Err(error) = self.begin() {
+                // What makes no sense may be somebody else's file.
+                let error = self.look_at_file().err().unwrap_or(error);
                 drop(turn);
                 waiting.for_each(|request| self.line.refuse(request, error.clone()));
                 return;
@@ -206,7 +210,12 @@ impl Writer {
     }
 
     /// Answers up to where the log must be synced before anybody is answered, if it must.
-    fn commit(&self, sync: bool) -> Result<Option<i64>, Error> {
+    fn commit(&mut self, sync: bool) -> Result<Option<i64>, Error> {
+        // Nothing is written into a file that somebody put in place of ours.
+        if let Err(error) = self.look_at_file() {
+            self.roll_back();
+            return Err(error);
+        }
         let sync_to = if sync {
             Some(head::log_end(&self.conn)?)
         } else {
@@ -219,10 +228,12 @@ impl Writer {
         match committed {
             Ok(_) => {
                 self.line.commits.fetch_add(1, Ordering::AcqRel);
+                // A commit into a file that was taken away meanwhile is in nobody's log.
+                self.look_at_file().map_err(Error::unknown_outcome)?;
                 Ok(sync_to)
             }
             Err(error) => {
-                let error = Error::from(error);
+                let error = fault::with_system(error.into(), &self.conn);
                 self.roll_back();
                 if fault::certainly_not_applied(error.code) {
                     Err(error)
@@ -277,6 +288,15 @@ impl Writer {
         }
     }
 
+    fn look_at_file(&mut self) -> Result<(), Error> {
+        let Some(watch) = &mut self.watch else {
+            return Ok(());
+        };
+        watch.look(&self.conn).inspect_err(|error| {
+            self.line.mark_replaced(error.clone());
+        })
+    }
+
     /// Rolls back unless SQLite already has: a ROLLBACK after that would hide the first error.
     fn roll_back(&self) {
         if !self.conn.is_autocommit()
@@ -293,7 +313,9 @@ fn run_one(tx: &Tx<'_>, request: &mut dyn Request, alone: bool) -> One {
     if !alone && let Err(error) = step(tx.conn, "SAVEPOINT verb") {
         return One::Broken(error.message);
     }
-    let ran = request.run(tx);
+    let ran = request
+        .run(tx)
+        .map_err(|error| fault::with_system(error, tx.conn));
     if tx.conn.is_autocommit() {
         // SQLite rolled the whole transaction back; the verb's own error says why.
         return One::RolledBack(ran.err().unwrap_or_else(|| {
