@@ -13,6 +13,7 @@
 mod children;
 #[path = "ledger/roles.rs"]
 mod roles;
+mod support;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

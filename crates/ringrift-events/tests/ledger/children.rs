@@ -2,9 +2,10 @@
 //! signalled, by their ids, and none outlives the test.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::child::{Guarded, again};
 
 /// What a child does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ impl Role {
 /// The children of one test.
 pub(crate) struct Children {
     home: PathBuf,
-    running: Vec<(Role, Child)>,
+    running: Vec<(Role, Guarded)>,
 }
 
 impl Children {
@@ -52,16 +53,8 @@ impl Children {
         self.running.push((role, child));
     }
 
-    fn spawn(&self, role: Role) -> Child {
-        Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child", "--nocapture", "--test-threads=1"])
-            .env("RINGRIFT_LEDGER_ROLE", role.name())
-            .env("RINGRIFT_LEDGER_HOME", &self.home)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap()
+    fn spawn(&self, role: Role) -> Guarded {
+        Guarded(again(role.name(), &self.home).spawn().unwrap())
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -69,15 +62,14 @@ impl Children {
     }
 
     pub(crate) fn kill_and_restart(&mut self, at: usize) {
-        self.running[at].1.kill().unwrap();
-        self.running[at].1.wait().unwrap();
+        self.running[at].1.kill();
         self.running[at].1 = self.spawn(self.running[at].0);
     }
 
     /// Starts again whatever ended by itself.
     pub(crate) fn restart_ended(&mut self) {
         for at in 0..self.running.len() {
-            if matches!(self.running[at].1.try_wait(), Ok(Some(_))) {
+            if matches!(self.running[at].1.0.try_wait(), Ok(Some(_))) {
                 self.running[at].1 = self.spawn(self.running[at].0);
             }
         }
@@ -90,27 +82,12 @@ impl Children {
             "CONT" => Signal::CONT,
             other => panic!("no signal {other}"),
         };
-        let pid = Pid::from_raw(self.running[at].1.id().cast_signed()).unwrap();
+        let pid = Pid::from_raw(self.running[at].1.0.id().cast_signed()).unwrap();
         kill_process(pid, signal).unwrap();
     }
 
     /// Ends the children of a role without a word: what they held is taken over.
     pub(crate) fn end(&mut self, role: Role) {
-        self.running.retain_mut(|(its, child)| {
-            if *its == role {
-                drop(child.kill());
-                drop(child.wait());
-            }
-            *its != role
-        });
-    }
-}
-
-impl Drop for Children {
-    fn drop(&mut self) {
-        for (_, child) in &mut self.running {
-            drop(child.kill());
-            drop(child.wait());
-        }
+        self.running.retain(|(its, _)| *its != role);
     }
 }

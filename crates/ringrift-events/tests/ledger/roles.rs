@@ -15,6 +15,8 @@ use ringrift_events::store::registry::Liveness;
 use ringrift_events::store::subscriptions::Start;
 use ringrift_events::system::System;
 
+use crate::support::child;
+
 /// The durable subscriptions of every consumer.
 pub(crate) const SUBSCRIPTIONS: [&str; 3] = ["alpha", "beta", "gamma"];
 
@@ -35,13 +37,10 @@ pub(crate) fn open(home: &Path) -> System {
 }
 
 pub(crate) fn run_if_child() {
-    let (Ok(role), Some(home)) = (
-        std::env::var("RINGRIFT_LEDGER_ROLE"),
-        std::env::var_os("RINGRIFT_LEDGER_HOME"),
-    ) else {
+    let Some((role, home)) = child::role() else {
         return;
     };
-    let home = Path::new(&home);
+    let home = home.as_path();
     match role.as_str() {
         "publisher" => publisher(home),
         "consumer" => host(home, &SUBSCRIPTIONS, false),
@@ -84,11 +83,7 @@ fn host(home: &Path, names: &'static [&'static str], holds: bool) {
             .policy(policy);
         system.router().subscribe(wanted, function).unwrap();
     }
-    // The parent ends this process; if the parent is gone, it ends by itself.
-    let parent = rustix::process::getppid();
-    while rustix::process::getppid() == parent {
-        std::thread::park_timeout(Duration::from_secs(1));
-    }
+    child::until_parent_is_gone();
 }
 
 async fn handle(home: &Path, name: &str, holds: bool, context: &Context) -> Reply {

@@ -1,5 +1,6 @@
 //! What several integration tests need: several processes over one store, in memory or on SQLite,
-//! handlers that note what they saw or wait for a gate, and a bounded wait for a fact.
+//! child processes, handlers that note what they saw or wait for a gate, and a bounded wait for a
+//! fact.
 
 #![allow(
     dead_code,
@@ -9,6 +10,7 @@
     reason = "each test file is a crate of its own and uses a part of it"
 )]
 
+pub mod child;
 mod seen;
 mod world;
 
