@@ -38,7 +38,7 @@ const DELAYS_MAX: [Duration; 4] = [
 /// Facts told and not yet looked at.
 const FACTS_MAX: usize = 10_000;
 
-/// Without any fact for so long, a round has failed.
+/// A round that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a child process runs; without a role there is nothing to do.
@@ -92,10 +92,13 @@ fn start(part: &Part, home: &Path, tell: &SyncSender<Fact>) -> Guarded {
 /// Looks at what is told until nothing is owed. Answers what went wrong.
 fn settle(mut children: Vec<Guarded>, told: &Receiver<Fact>) -> Result<(), String> {
     let mut account = Account::default();
+    let give_up = SystemClock.monotonic() + PATIENCE;
     while !account.is_settled() {
-        match told.recv_timeout(PATIENCE) {
-            Ok(fact) => account.note(fact),
-            Err(why) => return Err(format!("{why}: {}", account.owed())),
+        let left = give_up.saturating_sub(SystemClock.monotonic());
+        let fact = told.recv_timeout(left);
+        account.note(fact.map_err(|why| format!("{why}: {}", account.owed()))?);
+        if account.gone > 0 {
+            return Err(format!("a process ended: {}", account.owed()));
         }
         if account.all_began() {
             // The publisher goes on until its input is closed.

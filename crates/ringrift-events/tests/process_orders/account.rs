@@ -17,6 +17,8 @@ pub(crate) struct Account {
     ready: BTreeMap<String, Duration>,
     handled: BTreeMap<String, BTreeSet<EventId>>,
     twice: Vec<(String, EventId)>,
+    /// How many processes ended.
+    pub(crate) gone: usize,
 }
 
 impl Account {
@@ -25,6 +27,7 @@ impl Account {
             Fact::Published { id, began } => {
                 self.published.insert(id, began);
             }
+            Fact::Gone => self.gone += 1,
             Fact::Ended => self.publisher_ended = true,
             Fact::Ready { name, at } => {
                 self.ready.insert(name, at);

@@ -38,10 +38,21 @@ const MARK: &str = "@ ";
 /// Something that a part did.
 #[derive(Clone, Debug)]
 pub(crate) enum Fact {
-    Published { id: EventId, began: Duration },
+    Published {
+        id: EventId,
+        began: Duration,
+    },
     Ended,
-    Ready { name: String, at: Duration },
-    Handled { name: String, id: EventId },
+    Ready {
+        name: String,
+        at: Duration,
+    },
+    Handled {
+        name: String,
+        id: EventId,
+    },
+    /// The process is gone: killed at the end, or something went wrong.
+    Gone,
 }
 
 /// Who starts.
@@ -138,6 +149,7 @@ fn print(told: &Receiver<Fact>) {
             Fact::Ended => "ended".to_owned(),
             Fact::Ready { name, at } => format!("ready {name} {}", at.as_nanos()),
             Fact::Handled { name, id } => format!("handled {name} {id}"),
+            Fact::Gone => continue,
         };
         writeln!(out, "{MARK}{line}").unwrap();
         out.flush().unwrap();
@@ -154,6 +166,8 @@ pub(crate) fn read(output: ChildStdout, tell: &SyncSender<Fact>) {
             return;
         }
     }
+    // Nobody listens any more when the round has failed.
+    tell.send(Fact::Gone).ok();
 }
 
 fn fact_of(line: &str) -> Option<Fact> {

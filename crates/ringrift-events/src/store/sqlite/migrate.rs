@@ -52,6 +52,17 @@ pub(crate) enum Found {
 
 /// Reads whose file it is and of which version; refuses others' and newer ones.
 pub(crate) fn inspect(conn: &Connection, shown: &str) -> Result<Found, Error> {
+    // One snapshot: a neighbour that makes the store between two reads must not look like a
+    // database of something else. A savepoint also stands within the transaction of `migrate`.
+    conn.execute_batch("SAVEPOINT inspect")?;
+    let found = inspect_snapshot(conn, shown);
+    let released = conn.execute_batch("RELEASE inspect");
+    let found = found?;
+    released?;
+    Ok(found)
+}
+
+fn inspect_snapshot(conn: &Connection, shown: &str) -> Result<Found, Error> {
     let application: i32 = conn.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let version: i32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let tables: i64 = conn.query_row("SELECT COUNT(*) FROM sqlite_master", [], |row| row.get(0))?;
@@ -122,6 +133,31 @@ mod tests {
         assert!(migrate(&mut conn, "test").unwrap());
         assert!(!migrate(&mut conn, "test").unwrap());
         assert_eq!(inspect(&conn, "test").unwrap(), Found::Ours(newest()));
+    }
+
+    #[test]
+    fn a_store_that_another_process_is_just_making_is_no_database_of_something_else() {
+        for _ in 0..60 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("coordination.db");
+            let connect = || {
+                let conn = Connection::open(&path).unwrap();
+                conn.busy_timeout(std::time::Duration::from_secs(10))
+                    .unwrap();
+                conn
+            };
+            let mut making = connect();
+            let wal = "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF";
+            making.execute_batch(wal).unwrap();
+            std::thread::scope(|scope| {
+                let looking = scope.spawn(|| {
+                    let conn = connect();
+                    while inspect(&conn, "test").unwrap() == Found::Empty {}
+                });
+                assert!(migrate(&mut making, "test").unwrap());
+                looking.join().unwrap();
+            });
+        }
     }
 
     #[test]
