@@ -1,5 +1,5 @@
 //! Times the public SQL on a log of five million events and twenty durable subscriptions, with
-//! Debian's `sqlite3`: `cargo run --release --example five_million -- FOLDER [EVENTS]`.
+//! Debian's `sqlite3`: `cargo bench -p ringrift-events --bench five_million -- FOLDER [EVENTS]`.
 //!
 //! The store is generated once into FOLDER and used again by later runs. Three states are timed:
 //! at most 100,000 events pending; a subscription to one type at the log's start; one to every
