@@ -64,7 +64,7 @@ codes! {
     WtRate = "WT_RATE": "The handler's rate limit is reached.", "ringrift subs show NAME";
     WtKeyBlocked = "WT_KEY_BLOCKED": "An earlier event of the same key is not finished.", "ringrift dlq ls";
     WtLagging = "WT_LAGGING": "The live subscription reads from the log because its mailbox was full.", "ringrift subs show NAME";
-    HnRunning = "HN_RUNNING": "The handler is running.", "ringrift processes show ID";
+    HnRunning = "HN_RUNNING": "The handler is running.", "ringrift processes ls";
     HnOk = "HN_OK": "The handler succeeded.", "ringrift events show ID";
     HnSkipped = "HN_SKIPPED": "The handler answered that it skips this event.", "ringrift events show ID";
     HnDuplicate = "HN_DUPLICATE": "The handler's dedup key was seen within its window.", "ringrift events show ID";

@@ -80,7 +80,12 @@ fn look(call: &Call, store: &dyn Store, count: bool, limits: &Limits) -> Result<
     };
     let idle: Vec<DaemonRow> = daemons
         .iter()
-        .filter(|daemon| daemon.state != "running" && daemon.state != "standby")
+        // A process that only publishes never starts them; that is as it should be.
+        .filter(|daemon| match daemon.state.as_str() {
+            "running" | "standby" => false,
+            "stopped" => daemon.stopped_by.is_some(),
+            _ => true,
+        })
         .filter(|daemon| {
             processes
                 .iter()

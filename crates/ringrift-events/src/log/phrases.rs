@@ -302,6 +302,12 @@ impl EventLog {
         );
     }
 
+    /// What the store's own threads have to say.
+    pub fn store_says(&self, act: bool, text: &str) {
+        let level = if act { Level::Error } else { Level::Warn };
+        self.line(level, &format!("store says: {text}"));
+    }
+
     /// A daemon's life.
     pub fn daemon(&self, name: &str, what: &str) {
         self.line(Level::Info, &format!("daemon {what} name={name}"));

@@ -34,6 +34,19 @@ pub struct SweepRules {
     pub rows_max: usize,
 }
 
+/// Deaths in company count a third: each of the handlers that ran may have been the cause, but one
+/// that is there every time must not kill process after process for ever.
+const DEATHS_IN_COMPANY: u32 = 3;
+
+/// Whether an event that was running when its process died, `deaths` times in all and
+/// `deaths_alone` times with nothing beside it, is poison by `poison_deaths`
+/// ([`SweepRules::poison_deaths`]).
+#[must_use]
+pub fn is_poison(poison_deaths: u32, deaths: u32, deaths_alone: u32) -> bool {
+    let alone = poison_deaths.max(1);
+    deaths_alone >= alone || deaths >= alone.saturating_mul(DEATHS_IN_COMPANY)
+}
+
 /// What a sweep did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Swept {

@@ -20,8 +20,12 @@ impl System {
         let options = OpenOptions::new(home, this_process(&*clock), Arc::clone(&clock));
         let mut options = config.settings.store_options(options);
         options.create = true;
-        let store = SqliteStore::open(options)?;
         let log = config.settings.event_log(&config.home, Arc::clone(&clock));
+        let said = log.clone();
+        let store = SqliteStore::open_and_say(
+            options,
+            Box::new(move |act, text| said.store_says(act, text)),
+        )?;
         System::assemble(config, store, clock, log)
     }
 }

@@ -112,6 +112,10 @@ impl Observer {
             let dead = tally.map_or(0, |tally| tally.dead);
             let latencies = &mut counts.latencies_us[place];
             latencies.sort_unstable();
+            if place == 0 && plan.paced.is_some() {
+                // Rounds begin by the clock then, and not by what was handled.
+                latencies.clear();
+            }
             rows.push(StageRow {
                 stage: stage.name,
                 published: counts.published[place],

@@ -2,6 +2,7 @@
 //! hold, never from a guess.
 
 use ringrift_events::catalog::filter::Filter;
+use ringrift_events::clock::Time;
 use ringrift_events::event::{Event, Seq};
 use ringrift_events::store::letters::{Letter, LetterState};
 use ringrift_events::store::registry::{Fact, ProcessState};
@@ -20,6 +21,8 @@ pub(crate) struct Known<'a> {
     pub(crate) ranges: &'a [Fact],
     /// Every process known.
     pub(crate) processes: &'a [ProcessState],
+    /// Since when the event is deleted from the queue.
+    pub(crate) deleted_at: Option<Time>,
 }
 
 /// One subscription's verdict on one event, with its evidence in words.
@@ -181,6 +184,19 @@ fn waited(seq: Seq, state: &SubscriptionState, known: &Known<'_>) -> Option<Stan
         && let Some(code) = fact.code
     {
         return standing(code, fact.evidence.clone());
+    }
+    if let (Some(at), Kind::Durable) = (known.deleted_at, state.current().kind) {
+        return match seq > state.cursor {
+            true => standing(Code::StPurged, format!("deleted at {}", at.to_sql())),
+            // Positions pass what is deleted: they say nothing of this event any more.
+            false => standing(
+                Code::HnNoRecord,
+                format!(
+                    "deleted at {}, and no record says whether it was handled before",
+                    at.to_sql()
+                ),
+            ),
+        };
     }
     match state.current().kind {
         Kind::Live if seq <= state.settled => {

@@ -76,7 +76,7 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
     let names = resolve::Names::of(&states);
     let children = store.children(logged.event.id).wait()?;
     let shown = Shown {
-        deliveries: deliveries(&*store, &logged.event, &states, &facts)?,
+        deliveries: deliveries(&*store, &logged.event, &states, &facts, logged.deleted_at)?,
         children: children
             .iter()
             .map(|child| Child {
@@ -100,6 +100,7 @@ fn deliveries(
     event: &Event,
     states: &[ringrift_events::store::subscriptions::SubscriptionState],
     facts: &[Fact],
+    deleted_at: Option<ringrift_events::clock::Time>,
 ) -> Result<Vec<Standing>, Stop> {
     let letters = letters_of(store, event)?;
     let ranges = store
@@ -120,6 +121,7 @@ fn deliveries(
         facts,
         ranges: &ranges,
         processes: &processes,
+        deleted_at,
     };
     Ok(states
         .iter()

@@ -10,7 +10,7 @@ use crate::store::deliveries::{LetterId, Why};
 use crate::store::letters::LetterState;
 use crate::store::registry::Running;
 use crate::store::subscriptions::{Kind, SubscriptionId};
-use crate::store::upkeep::{SweepRules, Swept};
+use crate::store::upkeep::{SweepRules, Swept, is_poison};
 use crate::verdict::{Code, Failure, FailureKind, RetryWish};
 
 impl World {
@@ -188,10 +188,12 @@ impl World {
             Some(process),
             evidence,
         );
-        if death == Some(true) && deaths_alone >= rules.poison_deaths.max(1) {
+        if death.is_some() && is_poison(rules.poison_deaths, deaths, deaths_alone) {
             let failure = Failure {
                 kind: FailureKind::Poison,
-                message: format!("its process died {deaths_alone} times handling this"),
+                message: format!(
+                    "its process died {deaths} times handling this, {deaths_alone} of them with nothing beside it"
+                ),
                 took: Duration::ZERO,
                 step: None,
                 wish: RetryWish::Never,

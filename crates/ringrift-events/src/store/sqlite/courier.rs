@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::handle::OnNotice;
 use super::inbox::Taken;
 use super::line::{Line, Notice, Parcel};
 use crate::store::{Error, ErrorCode};
@@ -17,10 +18,10 @@ const PARCELS_AT_ONCE: usize = 256;
 const NAP: Duration = Duration::from_secs(60);
 
 /// Starts the courier of one store. It ends when the line's parcels are closed and delivered.
-pub(super) fn start(line: Arc<Line>) -> Result<JoinHandle<()>, Error> {
+pub(super) fn start(line: Arc<Line>, said: OnNotice) -> Result<JoinHandle<()>, Error> {
     std::thread::Builder::new()
         .name("rr-courier".to_owned())
-        .spawn(move || run(&line))
+        .spawn(move || run(&line, &said))
         .map_err(|error| {
             Error::new(
                 ErrorCode::Io,
@@ -29,12 +30,12 @@ pub(super) fn start(line: Arc<Line>) -> Result<JoinHandle<()>, Error> {
         })
 }
 
-fn run(line: &Line) {
+fn run(line: &Line, said: &OnNotice) {
     loop {
         match line.parcels.take(PARCELS_AT_ONCE, NAP, |_| true) {
             Taken::Some(parcels) => {
                 for parcel in parcels {
-                    deliver(line, parcel);
+                    deliver(line, said, parcel);
                 }
             }
             Taken::Nothing => {}
@@ -43,7 +44,7 @@ fn run(line: &Line) {
     }
 }
 
-fn deliver(line: &Line, parcel: Parcel) {
+fn deliver(line: &Line, said: &OnNotice, parcel: Parcel) {
     match parcel {
         Parcel::Answered(mut request) => {
             let bytes = request.bytes();
@@ -56,7 +57,7 @@ fn deliver(line: &Line, parcel: Parcel) {
             drop(catch_unwind(AssertUnwindSafe(|| drop(request))));
             line.release(bytes);
         }
-        Parcel::Say(Notice::Warn(text)) => tracing::warn!(detail = %text, "store"),
-        Parcel::Say(Notice::Error(text)) => tracing::error!(detail = %text, "store"),
+        Parcel::Say(Notice::Warn(text)) => said(false, &text),
+        Parcel::Say(Notice::Error(text)) => said(true, &text),
     }
 }

@@ -24,7 +24,7 @@ use crate::store::sqlite::verbs::positions::{refresh_settled, standing};
 use crate::store::sqlite::verbs::record::{About, verdict};
 use crate::store::sqlite::verbs::subscriptions::{end_live_of, unhost};
 use crate::store::subscriptions::SubscriptionId;
-use crate::store::upkeep::Swept;
+use crate::store::upkeep::{Swept, is_poison};
 use crate::verdict::{Code, Failure, FailureKind, RetryWish};
 
 /// Takes over from one process, if it still is to be.
@@ -167,8 +167,8 @@ impl Gone {
         };
         let standing = standing(tx, claim.subscription)?;
         let (deaths, alone) = self.deaths();
-        let poison = alone >= self.poison_deaths;
-        let failure = poison_failure(alone, slot);
+        let poison = is_poison(self.poison_deaths, deaths, alone);
+        let failure = poison_failure(deaths, alone, slot);
         let row = NewRow {
             attempts: 1,
             deaths,
@@ -198,7 +198,7 @@ impl Gone {
             }
         }
         let sql = format!(
-            "SELECT {REDELIVERY_COLUMNS}, r.id, r.subscription, r.deaths_alone, r.failed \
+            "SELECT {REDELIVERY_COLUMNS}, r.id, r.subscription, r.deaths_alone, r.failed, r.deaths \
              FROM redeliveries AS r LEFT JOIN events AS e ON e.seq = r.event_seq \
              WHERE r.owner = ?1 AND r.state = 'running'"
         );
@@ -210,10 +210,11 @@ impl Gone {
                 SubscriptionId(row.get(13)?),
                 row.get::<_, u32>(14)?,
                 row.get::<_, bool>(15)?,
+                row.get::<_, u32>(16)?,
             ))
         })?;
         for row in rows.collect::<Result<Vec<_>, _>>()? {
-            let (event, id, subscription, before, failed) = row;
+            let (event, id, subscription, alone_before, failed, deaths_before) = row;
             let slot = self.slot_of_row(tx, subscription, &event)?;
             let Some(slot) = slot else {
                 // Taken and not started, or nobody knows: the count of starts goes back only when
@@ -224,10 +225,10 @@ impl Gone {
             swept.interrupted += 1;
             let (deaths, alone) = self.deaths();
             self.record(tx, subscription, &event, &slot, deaths)?;
-            let total = before + alone;
-            if alone > 0 && total >= self.poison_deaths {
-                let failure = poison_failure(total, &slot);
-                bury(tx, id, deaths, total, &failure)?;
+            let (all, all_alone) = (deaths_before + deaths, alone_before + alone);
+            if deaths > 0 && is_poison(self.poison_deaths, all, all_alone) {
+                let failure = poison_failure(all, all_alone, &slot);
+                bury(tx, id, deaths, all_alone, &failure)?;
                 self.record_poison(tx, subscription, &event, &failure)?;
                 swept.poisoned.push((subscription, event.id));
             } else {
@@ -303,10 +304,12 @@ fn about(subscription: SubscriptionId, event: &Event) -> About {
     }
 }
 
-fn poison_failure(deaths_alone: u32, slot: &Running) -> Failure {
+fn poison_failure(deaths: u32, deaths_alone: u32, slot: &Running) -> Failure {
     Failure {
         kind: FailureKind::Poison,
-        message: format!("its process died {deaths_alone} times handling this"),
+        message: format!(
+            "its process died {deaths} times handling this, {deaths_alone} of them with nothing beside it"
+        ),
         took: std::time::Duration::ZERO,
         step: slot.step.clone(),
         wish: RetryWish::Never,
