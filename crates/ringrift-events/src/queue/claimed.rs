@@ -81,7 +81,8 @@ impl Claimed {
     }
 
     /// Takes out the unstarted events with this key: they must not run before an earlier one that
-    /// failed. The caller gives each up to the store, which keeps their order.
+    /// failed. The caller gives each up to the store, which keeps their order, and says so by
+    /// [`Claimed::gave_up`]; until then nothing behind them is settled.
     pub fn withhold_key(&mut self, key: &str) -> Vec<Seq> {
         let mut withheld = Vec::new();
         self.unstarted.retain(|event| {
@@ -92,7 +93,7 @@ impl Claimed {
             !same
         });
         for seq in &withheld {
-            self.mark_started(*seq, true);
+            self.mark_started(*seq, false);
         }
         withheld
     }
@@ -346,6 +347,12 @@ mod tests {
         );
         claimed.start_next(|_| true);
         claimed.end(done(2));
+        assert_eq!(
+            claimed.to_settle().map(|settle| settle.settled_to),
+            Some(Seq(2)),
+            "the store has not taken the withheld one back yet"
+        );
+        claimed.gave_up(Seq(3));
         assert_eq!(
             claimed.to_settle().map(|settle| settle.settled_to),
             Some(Seq(3))

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::Shared;
+use super::again::{ASK_AGAIN_AFTER, may_pass};
 use super::hosted::Hosted;
 use super::runs::Company;
 use crate::event::{Event, Seq};
@@ -31,6 +32,12 @@ pub(super) struct Durable {
     ended_since: (u32, Duration),
     /// Runs that end within `claim_ahead`, lately.
     pace: f64,
+    /// The store did not take something: it is asked again although nothing new happened.
+    ask_again: bool,
+    /// Events that wait for one of their key that failed: given up once that is in the store.
+    withheld: Vec<(ClaimToken, Seq)>,
+    /// Claims whose unstarted rest goes back, and up to where each is kept.
+    rests: Vec<(ClaimToken, Seq)>,
 }
 
 /// A run that ended, or that never started because the subscription did.
@@ -53,6 +60,9 @@ impl Durable {
             end,
             ended_since: (0, now),
             pace: 0.0,
+            ask_again: false,
+            withheld: Vec::new(),
+            rests: Vec::new(),
         }
     }
 
@@ -61,10 +71,13 @@ impl Durable {
         let hosted = Arc::clone(&self.hosted);
         let mut ended = false;
         while !ended {
+            self.ask_again = false;
             self.claim_more().await;
             self.start_some();
-            self.settle().await;
-            let idle_for = if self.unstarted() > 0 {
+            self.tell().await;
+            let idle_for = if self.ask_again {
+                ASK_AGAIN_AFTER
+            } else if self.unstarted() > 0 {
                 HAND_BACK_AFTER
             } else {
                 Duration::MAX
@@ -74,7 +87,7 @@ impl Durable {
                 () = hosted.until_ended() => ended = true,
                 Some(end) = self.ends.recv() => self.note_all(end).await,
                 () = hosted.news.notified() => {}
-                () = idle(idle_for) => self.hand_back().await,
+                () = idle(idle_for) => if !self.ask_again { self.hand_back().await },
             }
         }
         self.finish().await;
@@ -101,8 +114,10 @@ impl Durable {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    // The poller's next round tells news again: that is the retry.
                     self.shared.log.store_failed("claiming events", &error);
+                    self.hosted.has_news.store(true, Ordering::SeqCst);
+                    self.ask_again = true;
+                    return;
                 }
             }
         }
@@ -188,11 +203,45 @@ impl Durable {
             self.hosted.definition.ordered_by_key,
             ended.event.key.as_deref(),
         ) {
-            let withheld = claimed.withhold_key(key);
-            // The failure must be in the store before its followers, or one of them could run.
+            let token = ended.token;
+            let withheld = claimed.withhold_key(key).into_iter();
+            self.withheld.extend(withheld.map(|seq| (token, seq)));
+            self.tell().await;
+        }
+    }
+
+    /// Tells the store all there is to tell, in the order that keeps its promises.
+    async fn tell(&mut self) {
+        self.give_back_rests().await;
+        self.settle().await;
+        // The failure must be in the store before its followers, or one of them could run.
+        if !self.ask_again && !self.withheld.is_empty() {
+            self.give_up_withheld().await;
             self.settle().await;
-            for seq in withheld {
-                self.give_up(ended.token, seq).await;
+        }
+    }
+
+    async fn give_up_withheld(&mut self) {
+        for (token, seq) in std::mem::take(&mut self.withheld) {
+            if self.give_up(token, seq).await {
+                let mut claims = self.claims.iter_mut();
+                if let Some(claimed) = claims.find(|claimed| claimed.token() == token) {
+                    claimed.gave_up(seq);
+                }
+            } else {
+                self.withheld.push((token, seq));
+            }
+        }
+    }
+
+    async fn give_back_rests(&mut self) {
+        for (token, keep_to) in std::mem::take(&mut self.rests) {
+            if let Err(error) = self.shared.store.hand_back(token, keep_to).await {
+                self.shared.log.store_failed("handing events back", &error);
+                if may_pass(error.code) {
+                    self.rests.push((token, keep_to));
+                    self.ask_again = true;
+                }
             }
         }
     }
@@ -209,13 +258,14 @@ impl Durable {
                         self.shared.log.lease_lost(&self.hosted.name, &error);
                         break;
                     }
-                    Err(error) if error.is_retryable() => {
+                    Err(error) if may_pass(error.code) => {
                         self.shared.log.store_failed("settling events", &error);
                         claimed.not_told(settle);
+                        self.ask_again = true;
                         break;
                     }
                     Err(error) => {
-                        // The events are claimed still; a takeover delivers them again.
+                        // Whoever has the store next delivers them again.
                         lost.push(claimed.token());
                         self.shared.log.store_failed("settling events", &error);
                         break;
@@ -227,25 +277,27 @@ impl Durable {
             .retain(|claimed| !claimed.is_closed() && !lost.contains(&claimed.token()));
     }
 
-    async fn give_up(&mut self, token: ClaimToken, seq: Seq) {
-        if let Err(error) = self.shared.store.give_up(token, seq).await {
-            self.shared
-                .log
-                .store_failed("handing an event back", &error);
-        }
+    /// Whether the event has left the claim, or the claim this process.
+    async fn give_up(&mut self, token: ClaimToken, seq: Seq) -> bool {
+        let Err(error) = self.shared.store.give_up(token, seq).await else {
+            return true;
+        };
+        self.shared
+            .log
+            .store_failed("handing an event back", &error);
+        let again = may_pass(error.code);
+        self.ask_again |= again;
+        !again
     }
 
     /// Gives what did not start to an idle process.
     async fn hand_back(&mut self) {
         for claimed in &mut self.claims {
-            let Some(keep_to) = claimed.drop_rest() else {
-                continue;
-            };
-            if let Err(error) = self.shared.store.hand_back(claimed.token(), keep_to).await {
-                self.shared.log.store_failed("handing events back", &error);
-            }
+            let rest = claimed.drop_rest();
+            self.rests
+                .extend(rest.map(|keep_to| (claimed.token(), keep_to)));
         }
-        self.settle().await;
+        self.tell().await;
     }
 
     /// Hands back what did not start, waits for what runs, and gives up what does not end.
@@ -258,23 +310,16 @@ impl Durable {
                 Ok(Some(ended)) => self.note_all(ended).await,
                 Ok(None) | Err(_) => break,
             }
-            self.settle().await;
+            self.tell().await;
         }
         let held: Vec<(ClaimToken, Seq)> = self
             .claims
             .iter()
             .flat_map(|claimed| claimed.unfinished().map(|seq| (claimed.token(), seq)))
             .collect();
-        for (token, seq) in held {
-            self.give_up(token, seq).await;
-            if let Some(claimed) = self
-                .claims
-                .iter_mut()
-                .find(|claimed| claimed.token() == token)
-            {
-                claimed.gave_up(seq);
-            }
-        }
+        self.ask_again = false;
+        self.withheld = held;
+        self.give_up_withheld().await;
         self.settle().await;
     }
 }

@@ -8,6 +8,7 @@
 //! was delivered to nobody, and that a retry reaches the handler that failed and no other. It
 //! deliberately runs no background work of its own: `daemons` does, by the functions here.
 
+mod again;
 mod complete;
 mod durable;
 mod error;

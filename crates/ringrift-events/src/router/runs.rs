@@ -134,13 +134,12 @@ impl Shared {
             gate.abort();
         }
         let (id, fence) = (redelivery.id, redelivery.fence);
-        let settled = match settlement {
-            Ok(settlement) => self.store.settle_due(id, fence, settlement).await,
-            Err(NotStarted(key)) => self.store.hand_back_due(id, fence, key).await,
-        };
-        if let Err(error) = settled {
-            self.log.store_failed("settling a retry", &error);
-        }
+        let settled = self.until_taken("settling a retry", || match &settlement {
+            Ok(settlement) => self.store.settle_due(id, fence, settlement.clone()),
+            Err(NotStarted(key)) => self.store.hand_back_due(id, fence, key.clone()),
+        });
+        // What was refused for good is in the log, and belongs to whoever took it over.
+        drop(settled.await);
         hosted.tell_news();
     }
 
@@ -290,11 +289,10 @@ impl Shared {
             shared
                 .log
                 .handler_ended_late(&hosted.name, &event, late.took, code_of(&late.outcome));
-            if let Err(error) = shared.store.late(hosted.id, event.id, late.outcome).await {
-                shared
-                    .log
-                    .store_failed("telling how a given-up run ended", &error);
-            }
+            let told = shared.until_taken("telling how a given-up run ended", || {
+                shared.store.late(hosted.id, event.id, late.outcome.clone())
+            });
+            drop(told.await);
             // Its slot is free again.
             hosted.tell_news();
         });
