@@ -21,7 +21,7 @@ use ringrift_events::system::{System, this_process};
 use support::until;
 
 /// Events of the run, over as many keys as handlers run at once.
-const EVENTS: u64 = 60;
+const EVENTS: u64 = 40;
 
 /// A system over a store in memory, with faults in front of it that are quiet at first.
 fn open(folder: &tempfile::TempDir, plan: FaultPlan, seed: u64) -> (System, Arc<FaultyStore>) {
@@ -52,7 +52,7 @@ fn handler(gate: &Arc<AtomicBool>, done: &Done) -> Function {
         let event = context.event();
         let number = event.payload.fields()["number"].as_u64().expect("a number");
         let mut failed = failed.lock().expect("no panic");
-        if number % 5 == 0 && !failed.contains(&event.id) {
+        if number.is_multiple_of(5) && !failed.contains(&event.id) {
             failed.push(event.id);
             return Err(NotDone::failed("the first time"));
         }
@@ -87,7 +87,7 @@ fn survives(plan: FaultPlan, seed: u64, ordered: bool) {
     }
     faulty.calm(false);
     gate.store(true, Ordering::SeqCst);
-    until("the store failed often", || faulty.struck() > 60);
+    until("the store failed often", || faulty.struck() > 30);
     faulty.calm(true);
     let give_up = SystemClock.monotonic() + Duration::from_secs(20);
     loop {
