@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::handle::OnNotice;
 use super::inbox::Taken;
 use super::line::{Line, Notice, Parcel};
 use crate::store::{Error, ErrorCode};
@@ -16,6 +15,18 @@ const PARCELS_AT_ONCE: usize = 256;
 
 /// How long it sleeps when nothing comes. Only a guard: each parcel wakes it.
 const NAP: Duration = Duration::from_secs(60);
+
+/// Told what the store's threads have to say, and whether someone must act.
+pub type OnNotice = Box<dyn Fn(bool, &str) + Send>;
+
+/// Where notices go when nobody else wants them.
+pub(super) fn trace(act: bool, text: &str) {
+    if act {
+        tracing::error!(detail = %text, "store");
+    } else {
+        tracing::warn!(detail = %text, "store");
+    }
+}
 
 /// Starts the courier of one store. It ends when the line's parcels are closed and delivered.
 pub(super) fn start(line: Arc<Line>, said: OnNotice) -> Result<JoinHandle<()>, Error> {

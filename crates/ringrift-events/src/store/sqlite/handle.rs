@@ -82,18 +82,6 @@ impl std::fmt::Debug for SqliteStore {
     }
 }
 
-/// Told what the store's threads have to say, and whether someone must act.
-pub type OnNotice = Box<dyn Fn(bool, &str) + Send>;
-
-/// Where notices go when nobody else wants them.
-fn trace(act: bool, text: &str) {
-    if act {
-        tracing::error!(detail = %text, "store");
-    } else {
-        tracing::warn!(detail = %text, "store");
-    }
-}
-
 impl SqliteStore {
     /// Opens the store of `options.home`, and starts its threads.
     ///
@@ -102,7 +90,7 @@ impl SqliteStore {
     /// # Errors
     /// Each refusal has its code: see [`ErrorCode`].
     pub fn open(options: OpenOptions) -> Result<Arc<SqliteStore>, Error> {
-        SqliteStore::open_and_say(options, Box::new(trace))
+        SqliteStore::open_and_say(options, Box::new(courier::trace))
     }
 
     /// The same, telling `said` what the store's threads have to say: on a thread with the
@@ -110,7 +98,10 @@ impl SqliteStore {
     ///
     /// # Errors
     /// As [`SqliteStore::open`].
-    pub fn open_and_say(options: OpenOptions, said: OnNotice) -> Result<Arc<SqliteStore>, Error> {
+    pub fn open_and_say(
+        options: OpenOptions,
+        said: courier::OnNotice,
+    ) -> Result<Arc<SqliteStore>, Error> {
         let keeper = keeper()?;
         let line = Arc::new(Line::new());
         let courier = courier::start(Arc::clone(&line), said)?;

@@ -64,7 +64,8 @@ mod engine_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use handle::{OnNotice, SqliteStore};
+pub use courier::OnNotice;
+pub use handle::SqliteStore;
 pub use open::{
     BUSY_TIMEOUT, LOG_BYTES_MAX, LOG_EVENTS_MAX, OpenOptions, READERS, WAL_BYTES_MAX, database_of,
 };
