@@ -194,18 +194,29 @@ CREATE TABLE lapses (
 
 -- Deleted events are rows beside the log: a statement that deletes millions writes a few bytes for
 -- each, not the event again. What they were owed follows from the positions at that moment, which
--- each deletion keeps once; `open` ends with the next change of any position.
+-- each deletion keeps once; `open` ends with the next change of any position, and after a minute.
 CREATE TABLE deletions (
-    id   INTEGER PRIMARY KEY AUTOINCREMENT,
-    at   TEXT    NOT NULL,
-    open INTEGER NOT NULL DEFAULT 1
+    id      INTEGER PRIMARY KEY,
+    at      TEXT    NOT NULL,
+    until_s INTEGER NOT NULL,
+    open    INTEGER NOT NULL DEFAULT 1
 );
 CREATE INDEX deletions_open ON deletions (open) WHERE open = 1;
 
 CREATE TABLE deleted_events (
     seq      INTEGER PRIMARY KEY,
-    deletion INTEGER NOT NULL
+    deletion INTEGER
 );
+
+-- The first row of a deletion begins it. A trigger of its own, since its condition costs each row
+-- far less than a statement that mostly inserts nothing.
+CREATE TRIGGER deleted_events_begin AFTER INSERT ON deleted_events
+WHEN NOT EXISTS (SELECT 1 FROM deletions WHERE open = 1 AND until_s > unixepoch())
+BEGIN
+    INSERT INTO deletions (at, until_s)
+        VALUES (strftime('%Y-%m-%d %H:%M:%f', 'now'), unixepoch() + 60);
+    UPDATE deleted_events SET deletion = (SELECT MAX(id) FROM deletions) WHERE seq = NEW.seq;
+END;
 
 CREATE TABLE deletion_positions (
     deletion     INTEGER NOT NULL,
