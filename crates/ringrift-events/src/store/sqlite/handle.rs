@@ -29,7 +29,7 @@ use super::writer::Writer;
 use super::{courier, fault};
 use crate::event::ProcessId;
 use crate::store::pending::Answer;
-use crate::store::{Error, ErrorCode, Pending, Store};
+use crate::store::{Error, ErrorCode, Pending};
 
 /// How long a close waits for what was asked before it.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
@@ -290,12 +290,6 @@ impl SqliteStore {
                 .unwrap_or_else(PoisonError::into_inner)
                 .take(),
         );
-    }
-}
-
-impl Store for SqliteStore {
-    fn close(&self) {
-        SqliteStore::close(self);
     }
 }
 

@@ -17,7 +17,7 @@ use super::verbs::upkeep::{
 use crate::event::{ProcessId, Seq};
 use crate::store::pending::Answer;
 use crate::store::upkeep::{Checked, Figures, SweepRules, Swept, Tally, Upkeep};
-use crate::store::{Error, ErrorCode, Pending};
+use crate::store::{Error, ErrorCode, Pending, Store};
 
 /// The poller's place is saved at most this often.
 const MARK_EVERY: Duration = Duration::from_secs(1);
@@ -144,6 +144,12 @@ fn add(sum: &mut Swept, one: &Swept) {
     sum.claims_returned += one.claims_returned;
     sum.interrupted += one.interrupted;
     sum.poisoned.extend(&one.poisoned);
+}
+
+impl Store for SqliteStore {
+    fn close(&self) {
+        SqliteStore::close(self);
+    }
 }
 
 impl Upkeep for SqliteStore {
