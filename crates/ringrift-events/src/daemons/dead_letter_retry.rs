@@ -65,7 +65,8 @@ impl Daemon for DeadLetterRetry {
                     break;
                 }
             } else {
-                seen = self.store.wait_for_news(seen, pause);
+                // No append makes a letter due.
+                seen = self.store.wait_for_news_of(None, seen, pause);
                 // A busy log rings at every commit; dead letters need no such haste.
                 if !context.wait(RING_PAUSE) {
                     break;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::daemon::{Daemon, DaemonContext};
 use crate::log::EventLog;
 use crate::router::Router;
+use crate::store::log::is_to_the_end;
 use crate::store::{Error, Store};
 
 /// Events read at once: enough to share a read, few enough to keep the first one's delay short.
@@ -63,7 +64,9 @@ impl CrossProcessPoller {
                 self.router.tell_durables(Some(&events));
             }
             context.cycle();
-            if (noted && read_to <= after) || context.is_stopping() {
+            // What was appended since has rung.
+            if (noted && is_to_the_end(after, READ_MAX, &events, read_to)) || context.is_stopping()
+            {
                 return Ok(any);
             }
         }
@@ -112,7 +115,9 @@ impl Daemon for CrossProcessPoller {
                     }
                 }
             }
-            let news = self.store.wait_for_news(seen, wait);
+            // A subscription that begins meanwhile rings, so that its types are listened to.
+            let wanted = self.router.wanted();
+            let news = self.store.wait_for_news_of(wanted.as_ref(), seen, wait);
             rang = news != seen || (rang && wait < WAIT_MAX);
             seen = news;
             context.cycle();

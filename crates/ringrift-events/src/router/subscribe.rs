@@ -208,6 +208,8 @@ impl Router {
         );
         shared.log_subscribed(&hosted);
         shared.first_subscription();
+        // A poller that waits for other types has to learn of these.
+        shared.store.ring();
         Ok(Subscription::new(Arc::clone(shared), hosted))
     }
 }

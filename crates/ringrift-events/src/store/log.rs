@@ -108,6 +108,22 @@ pub struct Head {
     pub incarnation: u64,
 }
 
+/// Most payload bytes of one read, about: it is held in memory whole.
+pub const READ_BYTES_MAX: usize = 4 << 20;
+
+/// Most places of the log that one read looks at, of whatever type: its transaction stays short.
+pub const READ_PLACES_MAX: i64 = 50_000;
+
+/// Whether a read after `after`, of at most `limit` events, met none of its bounds: then it went to
+/// what was the log's end, and there is nothing to read at once.
+#[must_use]
+pub fn is_to_the_end(after: Seq, limit: usize, events: &[Arc<Event>], read_to: Seq) -> bool {
+    let bytes: usize = events.iter().map(|one| one.payload.as_str().len()).sum();
+    events.len() < limit
+        && bytes < READ_BYTES_MAX
+        && read_to.0.saturating_sub(after.0) < READ_PLACES_MAX
+}
+
 /// The verbs on the log.
 pub trait Log: Send + Sync {
     /// Appends events in one transaction, all or none. At most [`APPEND_DRAFTS_MAX`] drafts; more
@@ -126,8 +142,8 @@ pub trait Log: Send + Sync {
     /// The log's end. Cheap: at most one indexed read.
     fn head(&self) -> Pending<Head>;
 
-    /// Events after `after` in log order, at most `limit` and about 4 MiB of payload; deleted
-    /// ones are left out. The second value is the place up to which was read: events of other
+    /// Events after `after` in log order; deleted ones are left out. It goes to the log's end,
+    /// unless it meets one of the bounds that [`is_to_the_end`] knows. The second value is the place up to which was read: events of other
     /// types may lie between.
     fn read(&self, after: Seq, types: TypeSet, limit: usize) -> Pending<(Vec<Arc<Event>>, Seq)>;
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Pending;
+use super::log::TypeSet;
 use super::subscriptions::SubscriptionId;
 use crate::clock::Time;
 use crate::event::{EventId, EventType, ProcessId, Seq};
@@ -240,6 +241,20 @@ pub trait Registry: Send + Sync {
     /// call to [`Registry::ring`]) or `at_most` passed. May return early for no reason: correctness
     /// never depends on it. `seen` is the value the last call returned; start with 0.
     fn wait_for_news(&self, seen: u64, at_most: std::time::Duration) -> u64;
+
+    /// The same for a caller that looks for appends of these types only, or of none: appends of
+    /// other types need not end the wait. Work that no append brings does. Pass the same types
+    /// with the value they answered.
+    fn wait_for_news_of(
+        &self,
+        types: Option<&TypeSet>,
+        seen: u64,
+        at_most: std::time::Duration,
+    ) -> u64 {
+        // A store that cannot tell them apart wakes too often, which is allowed.
+        let _any = types;
+        self.wait_for_news(seen, at_most)
+    }
 
     /// Rings the doorbell of every process of this store.
     fn ring(&self);

@@ -249,6 +249,10 @@ impl Registry for FaultyStore {
         self.inner.wait_for_news(seen, at_most)
     }
 
+    fn wait_for_news_of(&self, types: Option<&TypeSet>, seen: u64, at_most: Duration) -> u64 {
+        self.inner.wait_for_news_of(types, seen, at_most)
+    }
+
     fn ring(&self) {
         self.inner.ring();
     }

@@ -8,12 +8,11 @@ use super::state::World;
 use crate::clock::Time;
 use crate::event::{Event, EventId, Seq};
 use crate::store::log::{
-    APPEND_DRAFTS_MAX, Appended, Batch, EventRef, Head, IDEMPOTENCY_WINDOW, Logged, Page, TypeSet,
+    APPEND_DRAFTS_MAX, Appended, Batch, EventRef, Head, IDEMPOTENCY_WINDOW, Logged, Page,
+    READ_BYTES_MAX, TypeSet,
 };
 use crate::store::{Error, ErrorCode};
 
-/// About this many bytes of payload at most in one read.
-const READ_BYTES_MAX: usize = 4 << 20;
 const FOUND_MAX: usize = 10;
 const LISTED_MAX: usize = 1_000;
 const PREFIX_CHARS_MIN: usize = 4;

@@ -1,4 +1,4 @@
-//! The doorbell: one word that every append raises, so that waiting processes look at once.
+//! The doorbell: words that every append raises, so that waiting processes look at once.
 //!
 //! It only saves time. Whoever waits also looks at the database from time to time, for writers
 //! that do not ring.
@@ -6,46 +6,57 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::bells::Bells;
 use super::futex;
 use super::shared::SharedPage;
 
 impl SharedPage {
-    /// Wakes whoever waits, in every process. Memory and at most one futex call: fit for a
-    /// database thread.
-    pub(crate) fn ring(&self) {
-        let Some(cells) = self.cells() else { return };
+    /// Wakes whoever listens to one of these bells, in every process. Memory and at most one futex
+    /// call: fit for a database thread.
+    pub(crate) fn ring(&self, bells: Bells) {
+        let (Some(cells), Some(mask)) = (self.cells(), bells.mask()) else {
+            return;
+        };
         if !self.writable() {
             return;
         }
+        for place in bells.places() {
+            cells.rung[place].fetch_add(1, Ordering::SeqCst);
+        }
+        // After the counts: who saw the old word and old counts sleeps only if the word stands.
         cells.bell.fetch_add(1, Ordering::SeqCst);
         // A listener counts itself before it looks at the bell, so one of the two sees the other.
         if cells.listeners.load(Ordering::SeqCst) > 0 {
-            futex::wake_all(&cells.bell);
+            futex::wake_all_of(&cells.bell, mask);
         }
     }
 
-    /// How often it rang, modulo 2³².
-    pub(crate) fn rings(&self) -> u32 {
-        self.cells()
-            .map_or(0, |cells| cells.bell.load(Ordering::SeqCst))
+    /// How often these bells rang, all together, modulo 2³².
+    pub(crate) fn rings(&self, bells: Bells) -> u32 {
+        let Some(cells) = self.cells() else { return 0 };
+        let counts = bells
+            .places()
+            .map(|place| cells.rung[place].load(Ordering::SeqCst));
+        counts.fold(0, u32::wrapping_add)
     }
 
-    /// Blocks while nobody rings, at most `at_most`, and answers how often it rang. Returns at
-    /// once if that is not `seen`; may return early for no reason.
-    pub(crate) fn listen(&self, seen: u32, at_most: Duration) -> u32 {
-        let Some(cells) = self.cells() else {
+    /// Blocks while none of these bells rings, at most `at_most`, and answers how often they rang.
+    /// Returns at once if that is not `seen`; may return early for no reason.
+    pub(crate) fn listen(&self, bells: Bells, seen: u32, at_most: Duration) -> u32 {
+        let (Some(cells), Some(mask)) = (self.cells(), bells.mask()) else {
             return seen;
         };
         let writable = self.writable();
         if writable {
             cells.listeners.fetch_add(1, Ordering::SeqCst);
         }
-        if cells.bell.load(Ordering::SeqCst) == seen {
-            futex::wait(&cells.bell, seen, at_most);
+        let word = cells.bell.load(Ordering::SeqCst);
+        if self.rings(bells) == seen {
+            futex::wait_for(&cells.bell, word, at_most, mask);
         }
         if writable {
             cells.listeners.fetch_sub(1, Ordering::SeqCst);
         }
-        cells.bell.load(Ordering::SeqCst)
+        self.rings(bells)
     }
 }

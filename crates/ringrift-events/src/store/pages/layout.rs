@@ -5,8 +5,10 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 
+use super::bells::BELLS;
+
 /// Raised with every change below: a page of another layout says only whether its process lives.
-pub(crate) const LAYOUT: u32 = 1;
+pub(crate) const LAYOUT: u32 = 2;
 
 /// Handlers that are seen running at once: the process-wide limit of handlers in flight (256) and
 /// as many threads that were given up. More run unseen, and their deaths are not counted.
@@ -153,6 +155,8 @@ pub(crate) struct SharedCells {
     pub(crate) bell: AtomicU32,
     /// How many threads wait; a killed one stays counted, which costs a system call a ring.
     pub(crate) listeners: AtomicU32,
+    /// How often each bell rang.
+    pub(crate) rung: [AtomicU32; BELLS],
     /// Who has the turn: a number of its own (high half) and its pid (low half); 0 nobody.
     pub(crate) holder: AtomicU64,
     /// Numbers turns.

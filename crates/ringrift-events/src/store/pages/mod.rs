@@ -9,6 +9,7 @@
 //! kept afterwards is a mapping: it owns no descriptor, holds the lock, and may be used and
 //! dropped on any thread. It deliberately knows no SQL.
 
+mod bells;
 mod doorbell;
 mod futex;
 mod holder;
@@ -26,6 +27,7 @@ mod tests;
 #[cfg(test)]
 use layout::{RING, SLOTS};
 
+pub(crate) use bells::Bells;
 pub(crate) use futex::pause;
 pub(crate) use holder::{oldest_reader, write_lock_holder};
 pub(crate) use own::{OwnPage, PAGE_MAGIC, micros};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::Seq;
-use crate::store::pages::{Guard, SharedPage, Turnstile};
+use crate::store::pages::{Bells, Guard, SharedPage, Turnstile};
 use crate::store::sqlite::presence::Presence;
 
 /// The other processes of this store, as its writer meets them. Memory only.
@@ -29,9 +29,9 @@ impl Neighbours {
         self.turnstile.as_ref().map(|line| line.enter(at_most))
     }
 
-    /// Tells every process that something is new.
-    pub(super) fn ring(&self) {
-        self.presence.ring();
+    /// Tells whoever listens to these bells that something is new.
+    pub(super) fn ring(&self, bells: Bells) {
+        self.presence.ring(bells);
     }
 
     /// Who is here.

@@ -13,7 +13,7 @@ use crate::clock::{Clock, SharedClock, SystemClock, Time};
 use crate::event::{ProcessId, Seq};
 use crate::store::Error;
 use crate::store::pages::{
-    self, OwnPage, PAGE_MAGIC, Roles, Seen, SharedPage, Side, Standing, Turnstile, Watch,
+    self, Bells, OwnPage, PAGE_MAGIC, Roles, Seen, SharedPage, Side, Standing, Turnstile, Watch,
 };
 use crate::store::registry::{Counters, Recent, Running, Slot};
 
@@ -244,18 +244,19 @@ impl Presence {
         self.with_own(|own| own.blocked_by(0, "", Time(0)));
     }
 
-    /// Rings the doorbell of every process. Memory and a futex.
-    pub(crate) fn ring(&self) {
+    /// Rings these bells in every process. Memory and a futex.
+    pub(crate) fn ring(&self, bells: Bells) {
         if let Some(shared) = &self.shared {
-            shared.ring();
+            shared.ring(bells);
         }
     }
 
-    /// Blocks until something may be new, at most `at_most`; answers what to pass as `seen` next
+    /// Blocks until one of these bells rings, at most `at_most`; answers what to pass as `seen` next
     /// time. `changed` asks the database whether it changed since it was asked last; it is asked
     /// at most every [`PresenceSettings::foreign_poll`], by one thread at a time.
     pub(crate) fn wait_for_news(
         &self,
+        bells: Bells,
         seen: u64,
         at_most: Duration,
         changed: impl Fn() -> bool,
@@ -264,7 +265,7 @@ impl Presence {
         loop {
             let now = SystemClock.monotonic();
             let left = until.saturating_sub(now);
-            let news = self.news();
+            let news = self.news(bells);
             if news != seen || left.is_zero() || self.closed.load(Ordering::SeqCst) {
                 return news;
             }
@@ -272,11 +273,11 @@ impl Presence {
             let slice = left.min(self.settings.foreign_poll);
             match &self.shared {
                 Some(shared) => {
-                    shared.listen(rings, slice);
+                    shared.listen(bells, rings, slice);
                 }
                 None => pages::pause(slice),
             }
-            if self.news() == seen && self.is_time_to_look() && changed() {
+            if self.news(bells) == seen && self.is_time_to_look() && changed() {
                 self.foreign.fetch_add(1, Ordering::SeqCst);
             }
         }
@@ -311,8 +312,8 @@ impl Presence {
         &self.versions
     }
 
-    fn news(&self) -> u64 {
-        let rings = self.shared.as_ref().map_or(0, |shared| shared.rings());
+    fn news(&self, bells: Bells) -> u64 {
+        let rings = self.shared.as_ref().map_or(0, |shared| shared.rings(bells));
         u64::from(self.foreign.load(Ordering::SeqCst)) << 32 | u64::from(rings)
     }
 
@@ -339,7 +340,7 @@ impl Presence {
         }
         drop(own);
         // Whoever waits for news here ends; elsewhere they look who is left.
-        self.ring();
+        self.ring(Bells::WORK);
     }
 
     /// Ends as a killed process does: its page loses its lock and says nothing.

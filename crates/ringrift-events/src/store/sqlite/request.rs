@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::verb::{Question, Tx, Verb};
 use crate::store::Error;
+use crate::store::pages::Bells;
 use crate::store::pending::Answer;
 
 /// A request of any type, as queues hold it.
@@ -32,8 +33,8 @@ pub(super) trait Request: Send {
     /// Its answer waits for a sync.
     fn power(&self) -> bool;
 
-    /// Other processes are rung once it is committed.
-    fn rings(&self) -> bool;
+    /// The bells that are rung once it is committed.
+    fn rings(&self) -> Bells;
 
     /// How long it may take, for reads.
     fn time_limit(&self) -> Duration;
@@ -44,7 +45,7 @@ pub(super) struct Writing<V: Verb> {
     verb: Option<V>,
     bytes: usize,
     power: bool,
-    rings: bool,
+    rings: Bells,
     result: Option<Result<V::Answer, Error>>,
     answer: Answer<V::Answer>,
 }
@@ -98,7 +99,7 @@ impl<V: Verb> Request for Writing<V> {
         self.power
     }
 
-    fn rings(&self) -> bool {
+    fn rings(&self) -> Bells {
         self.rings
     }
 
@@ -160,8 +161,8 @@ impl<Q: Question> Request for Reading<Q> {
         false
     }
 
-    fn rings(&self) -> bool {
-        false
+    fn rings(&self) -> Bells {
+        Bells::NONE
     }
 
     fn time_limit(&self) -> Duration {
@@ -211,8 +212,8 @@ impl<T: Clone + Send> Request for Worked<T> {
         false
     }
 
-    fn rings(&self) -> bool {
-        false
+    fn rings(&self) -> Bells {
+        Bells::NONE
     }
 
     fn time_limit(&self) -> Duration {

@@ -16,6 +16,7 @@ use super::line::{Line, Notice};
 use super::neighbours::Neighbours;
 use super::request::Request;
 use crate::store::Error;
+use crate::store::pages::Bells;
 
 /// Batches answered by one sync at most; more than the outstanding bound allows never wait.
 const BATCHES_AT_ONCE: usize = 4_096;
@@ -28,7 +29,7 @@ pub(super) struct Committed {
     pub(super) requests: Vec<Box<dyn Request>>,
     /// It waits for a sync that covers the log up to here; otherwise only for those before it.
     pub(super) sync_to: Option<i64>,
-    pub(super) rings: bool,
+    pub(super) rings: Bells,
 }
 
 /// The writer's way to the syncing thread, which starts with the first batch that needs it.
@@ -135,16 +136,16 @@ impl Sync {
         if let Some(seq) = sync_to {
             self.neighbours.note_synced(seq);
         }
-        let rings = batches.iter().any(|batch| batch.rings);
+        let rings = batches
+            .iter()
+            .fold(Bells::NONE, |rings, batch| rings.and(batch.rings));
         for batch in batches {
             for request in batch.requests {
                 self.line.answer(request);
             }
             self.line.syncing.fetch_sub(1, Ordering::AcqRel);
         }
-        if rings {
-            self.neighbours.ring();
-        }
+        self.neighbours.ring(rings);
     }
 
     fn sync_wal(&self, wal: &mut Option<File>) -> std::io::Result<()> {

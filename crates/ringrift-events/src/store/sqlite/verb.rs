@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use crate::clock::Time;
 use crate::event::ProcessId;
 use crate::store::Error;
+use crate::store::pages::Bells;
 
 /// Plain data: nothing in it owns a descriptor, a waker, a callback or a log subscriber, so that a
 /// database thread, whose descriptor table is its own, may hold and drop it.
@@ -42,9 +43,9 @@ pub(crate) trait Verb: Plain {
         false
     }
 
-    /// Other processes have something new to look at once it is committed.
-    fn rings(&self) -> bool {
-        true
+    /// Who has something new to look at once it is committed.
+    fn rings(&self) -> Bells {
+        Bells::WORK
     }
 }
 

@@ -22,6 +22,7 @@ use super::verbs::head;
 use super::watch::FileWatch;
 use crate::clock::SharedClock;
 use crate::event::ProcessId;
+use crate::store::pages::Bells;
 use crate::store::{Error, ErrorCode};
 
 /// Verbs in one transaction at most: beyond this a commit costs nothing per verb any more, and
@@ -130,7 +131,7 @@ impl Writer {
                 }
             };
             let mut done = Vec::with_capacity(waiting.len());
-            let mut rings = false;
+            let mut rings = Bells::NONE;
             match self.run_all(&mut waiting, &mut done, &mut rings) {
                 Ran::Through => {
                     let committed = self.commit(sync);
@@ -170,7 +171,7 @@ impl Writer {
         &self,
         waiting: &mut std::vec::IntoIter<Box<dyn Request>>,
         done: &mut Vec<Box<dyn Request>>,
-        rings: &mut bool,
+        rings: &mut Bells,
     ) -> Ran {
         let tx = Tx {
             conn: &self.conn,
@@ -184,7 +185,7 @@ impl Writer {
             let rings_if_done = request.rings();
             done.push(request);
             match ran {
-                Ok(One::Done) => *rings |= rings_if_done,
+                Ok(One::Done) => *rings = rings.and(rings_if_done),
                 Ok(One::Refused) => {}
                 Ok(One::RolledBack(error)) => return Ran::RolledBack(error),
                 Ok(One::Broken(what)) => return Ran::Broken(what),
@@ -248,7 +249,7 @@ impl Writer {
         &mut self,
         done: Vec<Box<dyn Request>>,
         committed: Result<Option<i64>, Error>,
-        rings: bool,
+        rings: Bells,
     ) {
         match committed {
             Err(error) => done
@@ -264,9 +265,7 @@ impl Writer {
             Ok(_) => {
                 done.into_iter()
                     .for_each(|request| self.line.answer(request));
-                if rings {
-                    self.neighbours.ring();
-                }
+                self.neighbours.ring(rings);
             }
         }
         let pages = self.line.wal_pages.load(Ordering::Acquire);

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use super::{Actor, Home};
 use crate::clock::{Clock, SystemClock};
 use crate::event::{ProcessId, Seq};
-use crate::store::pages::{SharedPage, Turnstile};
+use crate::store::pages::{Bells, SharedPage, Turnstile};
 
 fn shared(home: &Home) -> std::sync::Arc<SharedPage> {
     SharedPage::open(&home.side(), ProcessId::new(&SystemClock)).unwrap()
@@ -22,10 +22,10 @@ fn a_ring_wakes_another_process_long_before_any_poll() {
     let mut took = Vec::new();
     for _ in 0..50 {
         let began = SystemClock.monotonic();
-        shared.ring();
+        shared.ring(Bells::WORK);
         let heard: u32 = actor.hear("heard").parse().unwrap();
         took.push(SystemClock.monotonic().saturating_sub(began));
-        assert_eq!(heard, shared.rings());
+        assert_eq!(heard, shared.rings(Bells::ALL));
     }
     took.sort();
     // Microseconds when idle; other tests share the processors.
@@ -40,11 +40,33 @@ fn a_ring_wakes_another_process_long_before_any_poll() {
 fn a_listener_that_missed_rings_returns_at_once() {
     let home = Home::new();
     let shared = shared(&home);
-    let seen = shared.rings();
-    shared.ring();
+    let seen = shared.rings(Bells::ALL);
+    shared.ring(Bells::WORK);
     let began = SystemClock.monotonic();
-    assert_ne!(shared.listen(seen, Duration::from_secs(10)), seen);
+    assert_ne!(
+        shared.listen(Bells::ALL, seen, Duration::from_secs(10)),
+        seen
+    );
     assert!(SystemClock.monotonic().saturating_sub(began) < Duration::from_secs(5));
+}
+
+#[test]
+fn a_ring_for_others_wakes_nobody_and_is_not_missed_by_those_it_is_for() {
+    let home = Home::new();
+    let shared = shared(&home);
+    let (mine, theirs) = (Bells::of_type("training_completed"), Bells::WORK);
+    let seen = shared.rings(mine);
+    shared.ring(theirs);
+    let short = Duration::from_millis(20);
+    assert_eq!(shared.listen(mine, seen, short), seen);
+    assert_ne!(shared.rings(theirs), 0);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| shared.listen(mine, seen, Duration::from_secs(20)));
+        // Before or after it sleeps: either way it hears of it.
+        shared.ring(theirs);
+        shared.ring(mine.and(theirs));
+        assert_ne!(waiting.join().unwrap(), seen);
+    });
 }
 
 #[test]

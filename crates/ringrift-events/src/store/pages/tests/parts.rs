@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::system_clock;
 use crate::clock::{Clock, SystemClock, Time};
 use crate::event::{EventId, ProcessId, Seq};
+use crate::store::pages::Bells;
 use crate::store::pages::{OwnPage, Roles, SharedPage, Side, Turnstile, futex};
 use crate::store::registry::{Counters, Recent, Running};
 use crate::store::subscriptions::SubscriptionId;
@@ -116,10 +117,10 @@ fn hammer(side: &Side, me: ProcessId) {
 /// Echoes every ring.
 fn listen(side: &Side, me: ProcessId) {
     let shared = SharedPage::open(side, me).unwrap();
-    let mut seen = shared.rings();
+    let mut seen = shared.rings(Bells::ALL);
     println!("ready");
     loop {
-        let now = shared.listen(seen, Duration::from_secs(5));
+        let now = shared.listen(Bells::ALL, seen, Duration::from_secs(5));
         if now != seen {
             seen = now;
             println!("heard {now}");

@@ -9,6 +9,7 @@ use super::{Actor, Home, PART, look_until, process_of, system_clock, watch};
 use crate::clock::{Clock, SystemClock};
 use crate::event::ProcessId;
 use crate::store::ErrorCode;
+use crate::store::pages::Bells;
 use crate::store::pages::{OwnPage, SharedPage, Side, look, write_lock_holder};
 use crate::store::registry::Liveness;
 
@@ -102,7 +103,7 @@ fn the_shared_page_of_another_file_is_refused_while_somebody_uses_it() {
     let me = ProcessId::new(&SystemClock);
     let own = OwnPage::create(&home.side(), me, system_clock(), NEVER).unwrap();
     let shared = SharedPage::open(&home.side(), me).unwrap();
-    shared.ring();
+    shared.ring(Bells::WORK);
     // Another file under the old name, as `mv copy.db c.db` does.
     std::fs::write(home.folder.path().join("copy.db"), b"").unwrap();
     std::fs::rename(home.folder.path().join("copy.db"), home.database()).unwrap();
@@ -115,7 +116,7 @@ fn the_shared_page_of_another_file_is_refused_while_somebody_uses_it() {
     );
     drop(own);
     let fresh = SharedPage::open(&newcomer, me).unwrap();
-    assert_eq!(fresh.rings(), 0, "begun anew");
+    assert_eq!(fresh.rings(Bells::ALL), 0, "begun anew");
 }
 
 #[test]

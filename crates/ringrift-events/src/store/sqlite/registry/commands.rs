@@ -9,6 +9,7 @@ use super::join::{row_of, unknown};
 use super::processes::liveness_of;
 use crate::clock::Time;
 use crate::event::ProcessId;
+use crate::store::pages::Bells;
 use crate::store::registry::{Command, Liveness};
 use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::rows::Id;
@@ -107,8 +108,8 @@ impl Verb for TakeCommands {
         Ok(commands)
     }
 
-    fn rings(&self) -> bool {
-        false
+    fn rings(&self) -> Bells {
+        Bells::NONE
     }
 }
 

@@ -5,6 +5,7 @@ use rusqlite::{Row, params};
 use crate::clock::Time;
 use crate::event::ProcessId;
 use crate::store::Error;
+use crate::store::pages::Bells;
 use crate::store::registry::DaemonState;
 use crate::store::sqlite::rows::Id;
 use crate::store::sqlite::verb::{Plain, Question, Tx, Verb};
@@ -46,8 +47,8 @@ impl Verb for ReportDaemons {
         Ok(())
     }
 
-    fn rings(&self) -> bool {
-        false
+    fn rings(&self) -> Bells {
+        Bells::NONE
     }
 }
 

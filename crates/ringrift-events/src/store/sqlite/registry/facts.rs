@@ -6,6 +6,7 @@ use rusqlite::{Row, params, params_from_iter};
 use crate::clock::Time;
 use crate::event::{EventId, EventType, ProcessId, Seq};
 use crate::store::Error;
+use crate::store::pages::Bells;
 use crate::store::registry::{Fact, FactFilter};
 use crate::store::sqlite::rows::Id;
 use crate::store::sqlite::verb::{Plain, Question, Tx, Verb};
@@ -42,8 +43,8 @@ impl Verb for Record {
         self.facts.iter().map(|fact| fact.evidence.len()).sum()
     }
 
-    fn rings(&self) -> bool {
-        false
+    fn rings(&self) -> Bells {
+        Bells::NONE
     }
 }
 

@@ -10,7 +10,9 @@ use super::{
 };
 use crate::event::{EventType, ProcessId, Seq};
 use crate::store::Pending;
+use crate::store::log::TypeSet;
 use crate::store::pages;
+use crate::store::pages::Bells;
 use crate::store::registry::{
     Command, Counters, DaemonState, DeclaredType, Fact, FactFilter, ProcessState, Recent, Registry,
     Running, Slot,
@@ -53,18 +55,22 @@ impl Registry for SqliteStore {
     }
 
     fn wait_for_news(&self, seen: u64, at_most: Duration) -> u64 {
-        if self.check().is_err() {
-            pages::pause(at_most.min(USELESS_WAIT));
-            return seen;
-        }
-        self.presence.wait_for_news(seen, at_most, || {
-            let mark = self.read(ChangeMark).wait();
-            mark.is_ok_and(|mark| self.presence.versions().has_changed(mark))
-        })
+        self.wait_for_bells(Bells::ALL, seen, at_most)
+    }
+
+    fn wait_for_news_of(&self, types: Option<&TypeSet>, seen: u64, at_most: Duration) -> u64 {
+        let bells = match types {
+            None => Bells::NONE,
+            Some(TypeSet::All) => Bells::APPENDS,
+            Some(TypeSet::Only(types)) => types.iter().fold(Bells::NONE, |bells, one| {
+                bells.and(Bells::of_type(one.as_str()))
+            }),
+        };
+        self.wait_for_bells(bells.and(Bells::WORK), seen, at_most)
     }
 
     fn ring(&self) {
-        self.presence.ring();
+        self.presence.ring(Bells::WORK);
     }
 
     fn elect(&self, role: &str) -> Pending<bool> {
@@ -169,5 +175,18 @@ impl SqliteStore {
     /// The answer where there is nothing to do: no transaction, but the refusals of every verb.
     fn nothing<T: Default + Clone + Send + 'static>(&self) -> Pending<T> {
         Pending::ready(self.check().map(|()| T::default()))
+    }
+}
+
+impl SqliteStore {
+    fn wait_for_bells(&self, bells: Bells, seen: u64, at_most: Duration) -> u64 {
+        if self.check().is_err() {
+            pages::pause(at_most.min(USELESS_WAIT));
+            return seen;
+        }
+        self.presence.wait_for_news(bells, seen, at_most, || {
+            let mark = self.read(ChangeMark).wait();
+            mark.is_ok_and(|mark| self.presence.versions().has_changed(mark))
+        })
     }
 }

@@ -8,6 +8,7 @@ use super::*;
 use crate::clock::{Clock, SharedClock, Time};
 use crate::event::{EventType, ProcessId, Seq};
 use crate::store::ErrorCode;
+use crate::store::pages::Bells;
 use crate::store::pages::Side;
 use crate::store::registry::{
     Counters, DaemonState, DeclaredType, Fact, FactFilter, Liveness, ProcessIdentity,
@@ -382,11 +383,11 @@ fn waiting_for_news_ends_with_a_ring_or_a_change_or_the_time() {
     let side = Side::of(&stage.db.path(), true).unwrap();
     let presence = Presence::open(side, other, clock, settings).unwrap();
     let long = Duration::from_secs(20);
-    let seen = presence.wait_for_news(0, Duration::from_millis(50), || false);
+    let seen = presence.wait_for_news(Bells::ALL, 0, Duration::from_millis(50), || false);
     assert_eq!(seen, 0, "the time passed");
-    let changed = presence.wait_for_news(seen, long, || true);
+    let changed = presence.wait_for_news(Bells::ALL, seen, long, || true);
     assert_ne!(changed, seen);
-    stage.presence.ring();
-    let rung = presence.wait_for_news(changed, long, || false);
+    stage.presence.ring(Bells::WORK);
+    let rung = presence.wait_for_news(Bells::ALL, changed, long, || false);
     assert_ne!(rung, changed);
 }

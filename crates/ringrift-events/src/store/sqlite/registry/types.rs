@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use crate::event::EventType;
+use crate::store::pages::Bells;
 use crate::store::registry::DeclaredType;
 use crate::store::sqlite::verb::{Plain, Question, Tx, Verb};
 use crate::store::{Error, ErrorCode};
@@ -113,8 +114,8 @@ impl Verb for KeepCatalog {
         self.text.len()
     }
 
-    fn rings(&self) -> bool {
-        false
+    fn rings(&self) -> Bells {
+        Bells::NONE
     }
 }
 
@@ -141,7 +142,7 @@ impl Verb for CountUnbridged {
         Ok(())
     }
 
-    fn rings(&self) -> bool {
-        false
+    fn rings(&self) -> Bells {
+        Bells::NONE
     }
 }

@@ -9,6 +9,7 @@ use crate::event::{Event, EventId, Seq};
 use crate::store::log::{
     APPEND_DRAFTS_MAX, Appended, Batch, Draft, Durability, IDEMPOTENCY_WINDOW,
 };
+use crate::store::pages::Bells;
 use crate::store::sqlite::rows::{Id, SqlTime};
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::{Error, ErrorCode};
@@ -68,6 +69,12 @@ impl Verb for Append {
 
     fn power(&self) -> bool {
         self.0.durability == Durability::Power
+    }
+
+    fn rings(&self) -> Bells {
+        self.0.drafts.iter().fold(Bells::NONE, |bells, draft| {
+            bells.and(Bells::of_type(draft.event.event_type.as_str()))
+        })
     }
 }
 

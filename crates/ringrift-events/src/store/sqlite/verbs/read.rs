@@ -6,19 +6,13 @@ use rusqlite::params;
 
 use crate::event::{Event, Seq};
 use crate::store::Error;
-use crate::store::log::TypeSet;
+use crate::store::log::{READ_BYTES_MAX, READ_PLACES_MAX, TypeSet};
 use crate::store::sqlite::identity;
 use crate::store::sqlite::neighbours::readable;
 use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::rows::{EVENT_COLUMNS, event};
 use crate::store::sqlite::verb::{Plain, Question, Tx};
 use crate::store::sqlite::verbs::head::log_end;
-
-/// Payload bytes of one answer, about.
-const ANSWER_BYTES_MAX: usize = 4 << 20;
-
-/// Rows looked at in one answer at most, of whatever type: the read transaction stays short.
-const ROWS_MAX: usize = 50_000;
 
 /// The column of the type in [`EVENT_COLUMNS`], and of the deletion.
 const TYPE_COLUMN: usize = 2;
@@ -51,9 +45,9 @@ impl Question for ReadLog {
              ORDER BY e.seq"
         ))?;
         let mut rows = statement.query(params![self.after.0, end])?;
-        let (mut events, mut bytes, mut looked, mut read_to) = (Vec::new(), 0, 0, self.after.0);
+        let (mut events, mut bytes, mut looked, mut read_to) = (Vec::new(), 0, 0_i64, self.after.0);
         while let Some(row) = rows.next()? {
-            if events.len() >= self.limit || bytes >= ANSWER_BYTES_MAX || looked >= ROWS_MAX {
+            if events.len() >= self.limit || bytes >= READ_BYTES_MAX || looked >= READ_PLACES_MAX {
                 return Ok((events, Seq(read_to)));
             }
             looked += 1;

@@ -10,6 +10,7 @@ use super::scan::{Found, hosted_version, ownerless, restores};
 use crate::event::{Event, Seq};
 use crate::store::Error;
 use crate::store::deliveries::{CLAIM_EVENTS_MAX, Claim, ClaimToken, Why};
+use crate::store::pages::Bells;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::letters::{NewRow, insert_row};
 use crate::store::sqlite::verbs::positions::{
@@ -66,8 +67,8 @@ impl Verb for TakeClaim {
         take_new(tx, &standing, found)
     }
 
-    fn rings(&self) -> bool {
-        false
+    fn rings(&self) -> Bells {
+        Bells::NONE
     }
 }
 

@@ -8,6 +8,7 @@ use super::scan::hosted_version;
 use crate::clock::Time;
 use crate::store::Error;
 use crate::store::deliveries::{LetterId, Redelivery};
+use crate::store::pages::Bells;
 use crate::store::sqlite::verb::{Plain, Question, Tx, Verb};
 use crate::store::sqlite::verbs::letters::{REDELIVERY_COLUMNS, redelivery_event, why};
 use crate::store::sqlite::verbs::positions::{Standing, standing};
@@ -75,8 +76,8 @@ impl Verb for ClaimDue {
         Ok(taken)
     }
 
-    fn rings(&self) -> bool {
-        false
+    fn rings(&self) -> Bells {
+        Bells::NONE
     }
 }
 

@@ -8,6 +8,7 @@ use crate::clock::Time;
 use crate::event::EventId;
 use crate::store::Error;
 use crate::store::deliveries::Reserved;
+use crate::store::pages::Bells;
 use crate::store::sqlite::rows::Id;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::positions::durable;
@@ -50,8 +51,8 @@ impl Verb for ReserveKeys {
         self.keys.iter().map(reserve).collect()
     }
 
-    fn rings(&self) -> bool {
-        false
+    fn rings(&self) -> Bells {
+        Bells::NONE
     }
 }
 

@@ -7,6 +7,7 @@ use super::reserve::{confirm_key, release_key};
 use crate::clock::Time;
 use crate::event::Event;
 use crate::store::deliveries::{Settle, Settlement};
+use crate::store::pages::Bells;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::letters::{NewRow, event_at, insert_row};
 use crate::store::sqlite::verbs::positions::{Standing, refresh_settled, standing};
@@ -65,10 +66,13 @@ impl Verb for SettleClaim {
         self.settle.results.iter().map(message).sum()
     }
 
-    fn rings(&self) -> bool {
+    fn rings(&self) -> Bells {
         // A letter has a new time. Plain successes ring nobody: an ordered subscription's next
         // claim is nearly always this process's own, and others look twice a second.
-        !self.settle.results.is_empty()
+        match self.settle.results.is_empty() {
+            true => Bells::NONE,
+            false => Bells::WORK,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::event::Seq;
 use crate::store::Error;
+use crate::store::pages::Bells;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 
 /// Raises the mark; it never goes back.
@@ -21,8 +22,8 @@ impl Verb for SaveMark {
         Ok(())
     }
 
-    fn rings(&self) -> bool {
+    fn rings(&self) -> Bells {
         // Nobody waits for it, and a ring would have every poller raise its mark in answer.
-        false
+        Bells::NONE
     }
 }

@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use crate::event::Seq;
 use crate::store::Error;
+use crate::store::pages::Bells;
 use crate::store::sqlite::room::bytes_in_use;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::positions::{
@@ -67,8 +68,8 @@ impl Verb for Retain {
         Ok((step.swept, Seq(next)))
     }
 
-    fn rings(&self) -> bool {
-        false
+    fn rings(&self) -> Bells {
+        Bells::NONE
     }
 }
 
