@@ -273,8 +273,13 @@ impl Durable {
                 }
             }
         }
+        let open = self.claims.len();
         self.claims
             .retain(|claimed| !claimed.is_closed() && !lost.contains(&claimed.token()));
+        if self.claims.len() < open && self.hosted.definition.ordered_by_key {
+            // It has one open claim at a time: only now can there be a next one.
+            self.hosted.tell_news();
+        }
     }
 
     /// Whether the event has left the claim, or the claim this process.
