@@ -79,7 +79,7 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
     call.at_home(&root);
     let system = System::open(config(call, &root)?)?;
     refuse_strangers(&system)?;
-    let mut observer = Observer::start(&system)?;
+    let mut observer = Observer::start(&system, &plan)?;
     let mut progress = Progress::new(call.global.json, &plan);
     let mut children = Children::start(&root, &plan, call)?;
     let begun = system.clock().monotonic();

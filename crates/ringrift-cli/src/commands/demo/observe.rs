@@ -24,6 +24,8 @@ pub(super) struct Counts {
     /// Microseconds from publish to the publish of what its handler made of it, by the stage that
     /// handled.
     pub(super) latencies_us: [Vec<u64>; STAGES.len()],
+    /// Rounds begin by the clock, so that the first stage's publish is no answer to the last's.
+    paced: bool,
     /// When the event of a stage, pipeline and round was published, until the next stage answers.
     open: HashMap<(usize, u64, u64), i64>,
 }
@@ -39,8 +41,11 @@ pub(super) struct Observer {
 const STANDS_STILL: Duration = Duration::from_secs(3);
 
 impl Observer {
-    pub(super) fn start(system: &System) -> Result<Observer, Stop> {
-        let counts = Arc::new(Mutex::new(Counts::default()));
+    pub(super) fn start(system: &System, plan: &Plan) -> Result<Observer, Stop> {
+        let counts = Arc::new(Mutex::new(Counts {
+            paced: plan.paced.is_some(),
+            ..Counts::default()
+        }));
         let noted = Arc::clone(&counts);
         let function = Function::immediate(move |context| {
             lock(&noted).note(context.event());
@@ -144,6 +149,8 @@ impl Counts {
             return;
         };
         let before = match place {
+            // Rounds that begin by the clock answer nothing.
+            0 if self.paced => None,
             0 => iteration
                 .checked_sub(1)
                 .map(|before| (STAGES.len() - 1, config, before)),
