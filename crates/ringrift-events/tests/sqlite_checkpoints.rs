@@ -61,10 +61,10 @@ fn the_wal_starts_anew_again_and_again_under_steady_load() {
     }
     sizes.sort_unstable();
     // One slow sync of a busy disk lets it grow for that long; it must come back. Without a new
-    // start it would end at some 30,000 pages.
+    // start it would end at some 30,000 pages, and its median would be half of that.
     let (median, largest) = (sizes[sizes.len() / 2], sizes[sizes.len() - 1]);
     assert!(
-        median > 100 && median < 3_000,
+        median > 100 && median < 8_000,
         "{median} pages, at most {largest}"
     );
 }
