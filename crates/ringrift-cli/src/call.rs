@@ -96,7 +96,10 @@ impl Call {
             zone,
             style,
             opener: Box::new(open::of_home),
-            words: std::env::args().skip(1).collect(),
+            words: std::env::args_os()
+                .skip(1)
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
             sink: RefCell::new(Sink::stdout()),
             notes: RefCell::new(Sink::stderr()),
             home: RefCell::new(None),

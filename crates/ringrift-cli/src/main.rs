@@ -69,7 +69,7 @@ fn usage(refusal: &clap::Error) -> Exit {
         refusal.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     );
-    let json = std::env::args().any(|arg| arg == "--json");
+    let json = std::env::args_os().any(|arg| arg == "--json");
     if json && !asked {
         let call = Call::new(Global {
             json: true,

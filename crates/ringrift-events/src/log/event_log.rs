@@ -173,10 +173,16 @@ impl EventLog {
         let start = line.len();
         text(&mut line);
         // One line is one record, whatever an error's text contains.
-        if line[start..].contains(['\n', '\r']) {
-            let flat = line[start..].replace(['\n', '\r'], "\\n");
-            line.truncate(start);
-            line.push_str(&flat);
+        if line[start..].contains(char::is_control) {
+            // Nor may a key or an error's text steer the terminal of whoever reads the log.
+            let said = line.split_off(start);
+            for letter in said.chars() {
+                if letter.is_control() {
+                    line.extend(letter.escape_default());
+                } else {
+                    line.push(letter);
+                }
+            }
         }
         match level {
             Level::Error => tracing::error!(target: "ringrift", "{}", &line[start..]),

@@ -27,6 +27,12 @@ pub enum Error {
         /// The event whose handler published it.
         parent: EventId,
     },
+    /// The publish itself cannot be.
+    #[error("publish refused: {problem}")]
+    Rejected {
+        /// What is wrong, with the value.
+        problem: String,
+    },
     /// A bound on publishes in flight was reached.
     #[error(
         "{count} publishes with {bytes} bytes of payload are in flight (at most {count_max} and {bytes_max})"
@@ -91,7 +97,7 @@ impl Coded for Error {
     fn code(&self) -> &'static str {
         match self {
             Error::Catalog(error) => error.code(),
-            Error::TooDeep { .. } => "PUB_REJECTED",
+            Error::TooDeep { .. } | Error::Rejected { .. } => "PUB_REJECTED",
             Error::Backpressure { .. } => "PUB_BACKPRESSURE",
             Error::PublishFailed { source, .. } => publish_failed(source.code),
             Error::Store(error) => error.code(),
@@ -109,6 +115,7 @@ impl Coded for Error {
             Error::PublishFailed { source, .. } => source.class(),
             Error::Store(error) => error.class(),
             Error::TooDeep { .. }
+            | Error::Rejected { .. }
             | Error::NameTaken { .. }
             | Error::NotBridged { .. }
             | Error::Definition { .. } => Class::Refused,
@@ -125,7 +132,7 @@ impl Coded for Error {
             Error::PublishFailed { id, .. } => Some(Cow::Owned(id.to_string())),
             Error::NameTaken { name } | Error::Definition { name, .. } => Some(Cow::Borrowed(name)),
             Error::Store(error) => error.value(),
-            Error::Stopped { .. } => None,
+            Error::Rejected { .. } | Error::Stopped { .. } => None,
         }
     }
 
@@ -136,6 +143,7 @@ impl Coded for Error {
                 Some(Cow::Owned(format!("ringrift events show {parent}")))
             }
             Error::Backpressure { .. } => Some(Cow::Borrowed("ringrift status")),
+            Error::Rejected { .. } => Some(Cow::Borrowed("ringrift publish --help")),
             Error::PublishFailed { source, id } => Some(source.next.clone().map_or_else(
                 || Cow::Owned(format!("ringrift events show {id}")),
                 Cow::Owned,
@@ -156,6 +164,7 @@ impl Coded for Error {
             Error::PublishFailed { source, .. } | Error::Store(source) => source.may_have_applied,
             Error::Catalog(_)
             | Error::TooDeep { .. }
+            | Error::Rejected { .. }
             | Error::Backpressure { .. }
             | Error::NameTaken { .. }
             | Error::NotBridged { .. }
@@ -185,6 +194,7 @@ impl Error {
             Error::PublishFailed { source, .. } | Error::Store(source) => source.is_retryable(),
             Error::Catalog(_)
             | Error::TooDeep { .. }
+            | Error::Rejected { .. }
             | Error::NameTaken { .. }
             | Error::NotBridged { .. }
             | Error::Definition { .. }

@@ -187,8 +187,7 @@ impl Shared {
             });
         }
         if publishes.len() > PUBLISH_MANY_MAX {
-            return Err(Error::Definition {
-                name: "publish_many".to_owned(),
+            return Err(Error::Rejected {
                 problem: format!(
                     "{} events in one call (at most {PUBLISH_MANY_MAX}); publish them in parts",
                     publishes.len()
@@ -211,6 +210,12 @@ impl Shared {
         let payload =
             catalog::payload::check_within(&publish.payload, self.settings.payload_bytes_max)?;
         let missing = catalog::Catalog::enforce_required(&entry, &payload)?;
+        if publish.idempotency_key.as_deref() == Some("") {
+            return Err(Error::Rejected {
+                problem: "its idempotency key is empty, and would make one of all that have none"
+                    .to_owned(),
+            });
+        }
         let context = publish.parent.or_else(trace::current);
         let depth = context.as_ref().map_or(0, |context| context.depth);
         if depth > self.settings.depth_max {

@@ -204,7 +204,8 @@ impl Stream<'_> {
             Ok(receipt) => {
                 self.published += 1;
                 let published = Published::of(&receipt);
-                self.call.stream(&published, |_| published.line())?;
+                let said = self.call.stream(&published, |_| published.line());
+                said.map_err(|stop| self.unread(stop))?;
             }
             // The same key with another payload shows only at the commit.
             Err(error) if error.class() == ringrift_events::coded::Class::Refused => {
@@ -213,6 +214,21 @@ impl Stream<'_> {
             Err(error) => return Err(error.into()),
         }
         Ok(true)
+    }
+
+    /// Nobody reads the ids: the rest of the input is not published, and a script must see that.
+    fn unread(&self, stop: Stop) -> Stop {
+        match stop {
+            Stop::ReaderGone => Error::Io {
+                what: format!(
+                    "nobody reads the ids any more: {} were printed, what was on its way is committed too, and the rest is not read",
+                    self.published
+                ),
+                source: std::io::Error::from(std::io::ErrorKind::BrokenPipe),
+            }
+            .into(),
+            failed @ Stop::Failed(_) => failed,
+        }
     }
 
     fn refuse(&mut self, why: String) -> Result<(), Stop> {

@@ -112,7 +112,27 @@ fn one(call: &Call, args: &Args, system: &System, payload: Vec<u8>) -> Done {
         ));
         return call.answer_as("publish", &Published::of(&receipt), Exit::No);
     }
-    call.answer("publish", &Published::of(&receipt))
+    told(
+        call.answer("publish", &Published::of(&receipt)),
+        &receipt.id.to_string(),
+    )
+}
+
+/// An answer that could not be written comes after the commit: whoever tries again must know the
+/// id.
+fn told(answer: Done, id: &str) -> Done {
+    answer.map_err(|stop| match stop {
+        Stop::Failed(mut failure) => {
+            failure.value = Some(id.to_owned());
+            failure.message = format!(
+                "event {id} is committed, and its id could not be printed: {}",
+                failure.message
+            );
+            failure.may_have_applied = true;
+            Stop::Failed(failure)
+        }
+        Stop::ReaderGone => Stop::ReaderGone,
+    })
 }
 
 /// The context that the environment gives: the event whose `--exec` runs this, else a trace.
