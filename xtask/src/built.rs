@@ -21,8 +21,25 @@ pub(crate) struct Program {
 
 /// Builds every binary and example of the workspace, in the tests' profile and features.
 pub(crate) fn programs() -> Result<Vec<Program>> {
-    println!("    cargo build --workspace --bins --examples");
-    let output = cargo(&["build", "--workspace", "--locked", "--bins", "--examples"])
+    build(&["build", "--workspace", "--locked", "--bins", "--examples"])
+}
+
+/// Builds the command `ringrift` in release.
+pub(crate) fn release() -> Result<Vec<Program>> {
+    build(&["build", "--release", "--locked", "-p", "ringrift-cli"])
+}
+
+/// The command `ringrift` among them.
+pub(crate) fn ringrift(programs: &[Program]) -> Result<&Program> {
+    programs
+        .iter()
+        .find(|program| program.kind == "bin" && program.name == "ringrift")
+        .context("the build gave no command `ringrift`")
+}
+
+fn build(arguments: &[&str]) -> Result<Vec<Program>> {
+    println!("    cargo {}", arguments.join(" "));
+    let output = cargo(arguments)
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit())
         .output()

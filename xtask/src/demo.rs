@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::built::Program;
+use crate::built::{self, Program};
 use crate::run::bounded;
 
 /// Longest the demo may run; it takes about 20 s by itself.
@@ -14,18 +14,15 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 /// Runs `ringrift demo --json` with the defaults, as a user would, and checks what it says of itself.
 pub(crate) fn run(programs: &[Program]) -> Result<()> {
-    let command = programs
-        .iter()
-        .find(|program| program.kind == "bin" && program.name == "ringrift")
-        .context("the build gave no command `ringrift`")?;
+    let command = built::ringrift(programs)?;
     let text = bounded(Command::new(&command.file).args(["demo", "--json"]), LIMIT)?;
-    check(&text)?;
+    answer(&text)?;
     print!("{text}");
     Ok(())
 }
 
-/// The closing answer must be good and say that nothing was lost.
-fn check(text: &str) -> Result<()> {
+/// What the closing answer says; it must be good and say that nothing was lost.
+pub(crate) fn answer(text: &str) -> Result<Value> {
     let last = text.trim_end().lines().next_back().unwrap_or("");
     let answer: Value = serde_json::from_str(text)
         .or_else(|_| serde_json::from_str(last))
@@ -35,7 +32,7 @@ fn check(text: &str) -> Result<()> {
         "the demo failed: {answer}"
     );
     match answer["data"]["lost"].as_u64() {
-        Some(0) => Ok(()),
+        Some(0) => Ok(answer["data"].clone()),
         Some(lost) => bail!("the demo lost {lost} events: {answer}"),
         None => bail!("the demo does not say what was lost: {answer}"),
     }
@@ -47,15 +44,15 @@ mod tests {
 
     #[test]
     fn only_a_demo_that_says_it_lost_nothing_passes() {
-        check(r#"{"ok":true,"data":{"lost":0}}"#).unwrap();
-        check("{\"line\":1}\n{\"ok\":true,\"data\":{\"lost\":0}}\n").unwrap();
+        answer(r#"{"ok":true,"data":{"lost":0}}"#).unwrap();
+        answer("{\"line\":1}\n{\"ok\":true,\"data\":{\"lost\":0}}\n").unwrap();
         for bad in [
             "",
             r#"{"ok":true,"data":{"lost":1}}"#,
             r#"{"ok":true,"data":{}}"#,
             r#"{"ok":false,"error":{}}"#,
         ] {
-            assert!(check(bad).is_err(), "{bad} passed");
+            assert!(answer(bad).is_err(), "{bad} passed");
         }
     }
 }

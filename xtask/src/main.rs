@@ -1,11 +1,13 @@
 //! `cargo xtask …`: what CI runs and what a developer runs are the same.
 //!
 //! `lint` checks form, `test` installs what the tests need, lints, and runs everything that can
-//! fail. Nothing here skips: what cannot be checked is a failure that says what to do.
+//! fail. Nothing here skips: what cannot be checked is a failure that says what to do. `figures`
+//! measures what the documentation says of speed.
 
 mod built;
 mod demo;
 mod deny;
+mod figures;
 mod lint;
 mod needs;
 mod run;
@@ -34,6 +36,12 @@ enum Verb {
     },
     /// Runs rustfmt, clippy, cargo-deny and the tidy test.
     Lint,
+    /// Measures speed in release and prints it as a table: minutes, 10 GB, a quiet machine.
+    Figures {
+        /// Measures these parts alone.
+        #[arg(long, value_enum)]
+        only: Vec<figures::Part>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -57,5 +65,6 @@ fn call(verb: &Verb) -> Result<bool> {
             lint::run_in(&mut steps);
             Ok(steps.report())
         }
+        Verb::Figures { only } => figures::run(only).map(|()| true),
     }
 }
