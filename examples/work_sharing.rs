@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use ringrift_events::config::{Config, ConfigSources, Home};
 use ringrift_events::handler::Function;
 use ringrift_events::router::{Publish, Subscribe};
+use ringrift_events::store::registry::ProcessState;
 use ringrift_events::system::System;
 
 /// Events in all.
@@ -49,23 +50,22 @@ fn publisher() -> anyhow::Result<()> {
     }
     let mut workers = [start(folder.path())?, start(folder.path())?];
     let done = wait_until_done(&system);
+    let handled = handled_by(&system);
     for worker in &mut workers {
         worker.kill()?;
         worker.wait()?;
     }
-    let subscriptions = system.store().processes().wait()?;
-    for process in subscriptions
-        .iter()
-        .filter(|process| process.counters.done > 0)
-    {
-        println!(
-            "pid {} handled {}",
-            process.process.pid, process.counters.done
-        );
+    for (pid, count) in &handled {
+        println!("pid {pid} handled {count}");
     }
     system.close();
     anyhow::ensure!(done == EVENTS, "{done} of {EVENTS} were handled");
-    println!("{done} events, each handled by one of two processes");
+    let total: u64 = handled.iter().map(|(_, count)| count).sum();
+    anyhow::ensure!(total == EVENTS, "{EVENTS} events, {total} runs");
+    println!(
+        "{done} events, each handled once, by {} processes",
+        handled.len()
+    );
     Ok(())
 }
 
@@ -76,6 +76,29 @@ fn start(home: &Path) -> anyhow::Result<Child> {
         .arg(home)
         .spawn()
         .context("start a worker")
+}
+
+/// What each process says that it handled. Processes tell it with their heartbeat, each second.
+fn handled_by(system: &System) -> Vec<(u32, u64)> {
+    let mut handled = Vec::new();
+    for _ in 0..50 {
+        handled = system.store().processes().wait().map_or_else(
+            |_| Vec::new(),
+            |processes| {
+                let of = |process: &ProcessState| (process.process.pid, process.counters.done);
+                processes
+                    .iter()
+                    .map(of)
+                    .filter(|(_, count)| *count > 0)
+                    .collect()
+            },
+        );
+        if handled.iter().map(|(_, count)| count).sum::<u64>() >= EVENTS {
+            break;
+        }
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+    handled
 }
 
 /// Waits, at most half a minute, until the ledger says that all are done.
