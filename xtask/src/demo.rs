@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::built::{self, Program};
-use crate::run::bounded;
+use crate::run::{DISK_MAY_BE_FULL, bounded};
 
 /// Longest the demo may run; it takes about 20 s by itself.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -15,7 +15,9 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// Runs `ringrift demo --json` with the defaults, as a user would, and checks what it says of itself.
 pub(crate) fn run(programs: &[Program]) -> Result<()> {
     let command = built::ringrift(programs)?;
-    let text = bounded(Command::new(&command.file).args(["demo", "--json"]), LIMIT)?;
+    let mut command = Command::new(&command.file);
+    command.args(["demo", "--json"]).envs([DISK_MAY_BE_FULL]);
+    let text = bounded(&mut command, LIMIT)?;
     answer(&text)?;
     print!("{text}");
     Ok(())
@@ -31,6 +33,10 @@ pub(crate) fn answer(text: &str) -> Result<Value> {
         answer["ok"] == Value::Bool(true),
         "the demo failed: {answer}"
     );
+    ensure!(
+        answer["data"]["complete"] == Value::Bool(true),
+        "the demo did not come to its end: {answer}"
+    );
     match answer["data"]["lost"].as_u64() {
         Some(0) => Ok(answer["data"].clone()),
         Some(lost) => bail!("the demo lost {lost} events: {answer}"),
@@ -43,13 +49,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_demo_that_says_it_lost_nothing_passes() {
-        answer(r#"{"ok":true,"data":{"lost":0}}"#).unwrap();
-        answer("{\"line\":1}\n{\"ok\":true,\"data\":{\"lost\":0}}\n").unwrap();
+    fn only_a_demo_that_ended_and_says_it_lost_nothing_passes() {
+        answer(r#"{"ok":true,"data":{"complete":true,"lost":0}}"#).unwrap();
+        answer("{\"line\":1}\n{\"ok\":true,\"data\":{\"complete\":true,\"lost\":0}}\n").unwrap();
         for bad in [
             "",
-            r#"{"ok":true,"data":{"lost":1}}"#,
-            r#"{"ok":true,"data":{}}"#,
+            r#"{"ok":true,"data":{"complete":true,"lost":1}}"#,
+            r#"{"ok":true,"data":{"complete":true}}"#,
+            r#"{"ok":true,"data":{"complete":false,"lost":0}}"#,
             r#"{"ok":false,"error":{}}"#,
         ] {
             assert!(answer(bad).is_err(), "{bad} passed");

@@ -1,15 +1,19 @@
 //! `cargo xtask …`: what CI runs and what a developer runs are the same.
 //!
 //! `lint` checks form, `test` installs what the tests need, lints, and runs everything that can
-//! fail. Nothing here skips: what cannot be checked is a failure that says what to do. `figures`
-//! measures what the documentation says of speed.
+//! fail, `causes` proves that `ringrift doctor` names what is wrong. Nothing here skips: what cannot
+//! be checked is a failure that says what to do. `figures` measures what the documentation says of
+//! speed.
 
 mod built;
+mod causes;
+mod compared;
 mod demo;
 mod deny;
 mod figures;
 mod lint;
 mod needs;
+mod python;
 mod run;
 mod steps;
 mod test;
@@ -36,6 +40,23 @@ enum Verb {
     },
     /// Runs rustfmt, clippy, cargo-deny and the tidy test.
     Lint,
+    /// Brings about each of the runbook's 24 causes and asks `ringrift doctor` to name it.
+    Causes {
+        /// These causes alone, by their slugs; `healthy` is the system without one.
+        #[arg(value_name = "SLUG")]
+        only: Vec<String>,
+        /// How many systems stand beside each other.
+        #[arg(long, value_name = "COUNT")]
+        at_once: Option<u32>,
+    },
+    /// Builds the Python package's wheel in release, below the target folder.
+    Wheel,
+    /// Runs what `test` runs of the Python package alone.
+    Python {
+        /// Runs the stress test for ten minutes: sets RINGRIFT_LONG=1.
+        #[arg(long)]
+        long: bool,
+    },
     /// Measures speed in release and prints it as a table: minutes, 10 GB, a quiet machine.
     Figures {
         /// Measures these parts alone.
@@ -65,6 +86,9 @@ fn call(verb: &Verb) -> Result<bool> {
             lint::run_in(&mut steps);
             Ok(steps.report())
         }
+        Verb::Causes { only, at_once } => causes::run(only, *at_once),
+        Verb::Wheel => python::wheel(python::Profile::Release).map(|_| true),
+        Verb::Python { long } => Ok(test::python(*long)),
         Verb::Figures { only } => figures::run(only).map(|()| true),
     }
 }

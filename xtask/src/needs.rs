@@ -16,6 +16,14 @@ const PACKAGES: &[(&str, &str)] = &[
         "libsqlite3-0",
         "a second copy of SQLite is loaded beside the bundled one",
     ),
+    (
+        "bindfs",
+        "a home is opened on a real FUSE mount, where the kernel lets one be made",
+    ),
+    (
+        "python3-venv",
+        "the Python package is built and tested in environments of its own",
+    ),
 ];
 
 /// Installs the Debian packages that are missing.

@@ -23,6 +23,10 @@ pub(crate) fn target_folder() -> Result<PathBuf> {
     }
 }
 
+/// What every program finds that a check starts: a machine whose disk is nearly full may still run
+/// the checks.
+pub(crate) const DISK_MAY_BE_FULL: (&str, &str) = ("RINGRIFT_STORE_DISK_FREE_MIN_PERCENT", "0");
+
 /// `cargo` as it was called, with these arguments.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

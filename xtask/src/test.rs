@@ -1,15 +1,16 @@
 //! `cargo xtask test`: everything that can fail, on a machine that has only a Rust toolchain, a C
 //! compiler and Python.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 
 use crate::built::{self, Program};
-use crate::run::{bounded, cargo, watch};
+use crate::run::{DISK_MAY_BE_FULL, bounded, cargo, watch};
 use crate::steps::Steps;
-use crate::{demo, lint, needs};
+use crate::{demo, lint, needs, python};
 
 /// What the tests' processes find in their environment: short waits, so that waiting out a lease
 /// or a dedup window costs seconds.
@@ -17,9 +18,11 @@ const SETTINGS: &[(&str, &str)] = &[
     ("RINGRIFT_STORE_LEASE", "2s"),
     ("RINGRIFT_HANDLER_DEDUP_TTL", "1s"),
     ("RINGRIFT_DLQ_BACKOFF_FIRST", "50ms"),
-    // A machine whose disk is nearly full may still run the tests.
-    ("RINGRIFT_STORE_DISK_FREE_MIN_PERCENT", "0"),
+    DISK_MAY_BE_FULL,
 ];
+
+/// Where the runbook's test finds an interpreter for its blocks of Python.
+const RUNBOOK_PYTHON: &str = "RUNBOOK_PYTHON";
 
 /// Longest an example may run.
 const EXAMPLE_LIMIT: Duration = Duration::from_secs(120);
@@ -31,9 +34,16 @@ const QUIET_MAX_LONG: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// How many tests passed and failed.
 #[derive(Clone, Copy, Default, Debug, PartialEq)]
-struct Count {
-    passed: u64,
-    failed: u64,
+pub(crate) struct Count {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+}
+
+impl Count {
+    pub(crate) fn add(&mut self, more: Count) {
+        self.passed += more.passed;
+        self.failed += more.failed;
+    }
 }
 
 /// Runs every step, prints seconds a step, and ends with `N passed, N failed`.
@@ -43,7 +53,12 @@ pub(crate) fn run(long: bool) -> bool {
     // Tests without what they need would fail one by one and say it worse.
     if steps.step("what the tests need", needs::packages).is_some() {
         lint::run_in(&mut steps);
-        steps.step("tests", || tests(long, &mut count));
+        // The runbook has blocks of Python, which want the package.
+        let python = python::built(&mut steps);
+        let everything = ["--workspace", "--no-fail-fast"];
+        steps.step("tests", || {
+            tests(&everything, long, python.as_deref(), &mut count)
+        });
         if let Some(programs) = steps.step("build of programs and examples", built::programs) {
             for example in programs.iter().filter(|program| program.kind == "example") {
                 steps.step(&format!("example {}", example.name), || {
@@ -52,16 +67,38 @@ pub(crate) fn run(long: bool) -> bool {
             }
             steps.step("demo", || demo::run(&programs));
         }
+        if let Some(python) = &python {
+            python::run_in(&mut steps, python, long, &mut count);
+        }
     }
     let good = steps.report();
     println!("{} passed, {} failed", count.passed, count.failed);
     good
 }
 
-/// Every unit, integration and documentation test of the workspace.
-fn tests(long: bool, count: &mut Count) -> Result<()> {
-    let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
-    command.envs(SETTINGS.iter().copied());
+/// The same for the Python package alone, and the runbook, which has blocks of Python.
+pub(crate) fn python(long: bool) -> bool {
+    let mut steps = Steps::default();
+    let mut count = Count::default();
+    if let Some(python) = python::built(&mut steps) {
+        let runbook = ["-p", "ringrift-cli", "--test", "runbook"];
+        steps.step("runbook", || {
+            tests(&runbook, long, Some(&python), &mut count)
+        });
+        python::run_in(&mut steps, &python, long, &mut count);
+    }
+    let good = steps.report();
+    println!("{} passed, {} failed", count.passed, count.failed);
+    good
+}
+
+/// These unit, integration and documentation tests; `python` has the package installed.
+fn tests(which: &[&str], long: bool, python: Option<&Path>, count: &mut Count) -> Result<()> {
+    let mut command = cargo(&["test", "--locked"]);
+    command.args(which).envs(SETTINGS.iter().copied());
+    if let Some(python) = python {
+        command.env(RUNBOOK_PYTHON, python);
+    }
     if long {
         command.env("RINGRIFT_LONG", "1");
     }
@@ -69,8 +106,7 @@ fn tests(long: bool, count: &mut Count) -> Result<()> {
     let quiet_max = if long { QUIET_MAX_LONG } else { QUIET_MAX };
     let good = watch(&mut command, quiet_max, |line| {
         if let Some(more) = result_line(line) {
-            count.passed += more.passed;
-            count.failed += more.failed;
+            count.add(more);
         } else if let Some(name) = failed_name(line) {
             failed.push(name.to_owned());
         }
@@ -113,7 +149,9 @@ fn result_line(line: &str) -> Option<Count> {
 
 /// Runs an example as a user would: with the defaults.
 fn run_example(example: &Program) -> Result<()> {
-    let text = bounded(&mut Command::new(&example.file), EXAMPLE_LIMIT)?;
+    let mut command = Command::new(&example.file);
+    command.envs([DISK_MAY_BE_FULL]);
+    let text = bounded(&mut command, EXAMPLE_LIMIT)?;
     if text.trim().is_empty() {
         bail!("example {} printed nothing", example.name);
     }

@@ -1,6 +1,6 @@
 //! One call of the command: its global options, its clock, its zone and where its answer goes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,8 +9,9 @@ use ringrift_events::clock::{SharedClock, SystemClock, Time};
 use ringrift_events::store::Store;
 use serde::Serialize;
 
+use crate::Line;
 use crate::exit::Exit;
-use crate::failure::{Done, Failure, Stop};
+use crate::failure::{Done, Error, Failure, Stop};
 use crate::open::{self, Access};
 use crate::output::{
     ColorChoice, Moment, Paint, Report, Sink, Style, Text, Zone, failure_json, success_json,
@@ -73,17 +74,19 @@ pub(crate) struct Call {
     zone: Zone,
     style: Style,
     opener: Opener,
-    /// The words of the command line after the program's name.
-    words: Vec<String>,
+    /// The command line.
+    line: Line,
     sink: RefCell<Sink>,
     notes: RefCell<Sink>,
     home: RefCell<Option<PathBuf>>,
     warnings: RefCell<Vec<String>>,
+    forgives: Cell<bool>,
+    told_of_refused: Cell<bool>,
 }
 
 impl Call {
     /// A call that answers on standard output.
-    pub(crate) fn new(global: Global) -> Call {
+    pub(crate) fn new(global: Global, line: Line) -> Call {
         let style = Style::of_stdout(global.color);
         let zone = if global.utc {
             Zone::utc()
@@ -96,14 +99,13 @@ impl Call {
             zone,
             style,
             opener: Box::new(open::of_home),
-            words: std::env::args_os()
-                .skip(1)
-                .map(|word| word.to_string_lossy().into_owned())
-                .collect(),
+            line,
             sink: RefCell::new(Sink::stdout()),
             notes: RefCell::new(Sink::stderr()),
             home: RefCell::new(None),
             warnings: RefCell::new(Vec::new()),
+            forgives: Cell::new(false),
+            told_of_refused: Cell::new(false),
         }
     }
 
@@ -113,7 +115,7 @@ impl Call {
         global: Global,
         clock: SharedClock,
         opener: Opener,
-        words: Vec<String>,
+        line: Line,
         sink: Sink,
         notes: Sink,
     ) -> Call {
@@ -123,25 +125,41 @@ impl Call {
             zone: Zone::utc(),
             style: Style::PLAIN,
             opener,
-            words,
+            line,
             sink: RefCell::new(sink),
             notes: RefCell::new(notes),
             home: RefCell::new(None),
             warnings: RefCell::new(Vec::new()),
+            forgives: Cell::new(false),
+            told_of_refused: Cell::new(false),
         }
     }
 
     /// The same call at another home, which a verb has just made.
     pub(crate) fn with_home(&self, home: &Path) -> Call {
-        Call::new(Global {
+        let global = Global {
             home: Some(home.to_owned()),
             ..self.global.clone()
-        })
+        };
+        Call::new(global, self.line.clone())
     }
 
     /// The words of the command line after the program's name.
-    pub(crate) fn words(&self) -> &[String] {
-        &self.words
+    pub(crate) fn words(&self) -> Vec<String> {
+        let words = self.line.words.iter();
+        words
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect()
+    }
+
+    /// What starts this very program, also when its file was replaced meanwhile.
+    pub(crate) fn itself(&self) -> &Path {
+        &self.line.itself
+    }
+
+    /// What starts this command again.
+    pub(crate) fn program(&self) -> &Path {
+        &self.line.program
     }
 
     /// Opens the store of this call's home.
@@ -176,7 +194,8 @@ impl Call {
             .unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()));
         let names = rustix::system::uname();
         let host = names.nodename().to_string_lossy();
-        format!("{user}@{host} pid {}", std::process::id())
+        let pid = std::process::id();
+        ringrift_events::event::bounded_by(&format!("{user}@{host} pid {pid}"))
     }
 
     /// Reads a moment such as `1h` or `2026-11-23`.
@@ -184,9 +203,44 @@ impl Call {
         Ok(when::moment(text, self.now(), &self.zone)?)
     }
 
+    /// Reads a moment from which on something is looked at: what has not come yet cannot be, and
+    /// "nothing" would be no answer.
+    pub(crate) fn since(&self, text: &str, next: &'static str) -> Result<Time, Stop> {
+        let since = self.moment(text)?;
+        if since > self.now() {
+            return Err(Error::Input {
+                what: format!("--since {text}"),
+                why: "it lies in the future".to_owned(),
+                next,
+            }
+            .into());
+        }
+        Ok(since)
+    }
+
     /// Reads an optional moment.
     pub(crate) fn moment_option(&self, text: Option<&str>) -> Result<Option<Time>, Stop> {
         text.map(|text| self.moment(text)).transpose()
+    }
+
+    /// From now on a configuration that is refused in part is read for the rest.
+    pub(crate) fn forgive(&self) {
+        self.forgives.set(true);
+    }
+
+    /// Whether a configuration that is refused in part is read for the rest.
+    pub(crate) fn forgives(&self) -> bool {
+        self.forgives.get()
+    }
+
+    /// Says what of the configuration was passed over; once, however often it is read.
+    pub(crate) fn warn_of_refused(&self, refused: &[String]) {
+        if self.told_of_refused.replace(true) {
+            return;
+        }
+        for one in refused {
+            self.warn(format!("going on with defaults for what is refused: {one}"));
+        }
     }
 
     /// Notes the home that was found, for the envelope.
@@ -222,15 +276,20 @@ impl Call {
     /// Answers with a report and ends with `exit`.
     pub(crate) fn answer_as<R: Report>(&self, command: &str, report: &R, exit: Exit) -> Done {
         if self.global.json {
-            let home = self.home().map(|home| home.display().to_string());
-            let line =
-                success_json(command, home, report, &self.warnings.borrow()).map_err(unwritable)?;
-            self.line(&line)?;
-        } else {
-            let mut text = Text::new(self.style);
-            report.write(&mut text);
-            self.sink.borrow_mut().write(&text.finish())?;
+            return self.answer_json(command, report, exit);
         }
+        let mut text = Text::new(self.style, self.zone());
+        report.write(&mut text);
+        self.sink.borrow_mut().write(&text.finish())?;
+        Ok(exit)
+    }
+
+    /// Answers with the envelope and ends with `exit`.
+    pub(crate) fn answer_json<T: Serialize>(&self, command: &str, data: &T, exit: Exit) -> Done {
+        let home = self.home().map(|home| home.display().to_string());
+        let line =
+            success_json(command, home, data, &self.warnings.borrow()).map_err(unwritable)?;
+        self.line(&line)?;
         Ok(exit)
     }
 
@@ -253,18 +312,14 @@ impl Call {
         self.sink.borrow_mut().line(text)
     }
 
-    /// Data as it is.
-    pub(crate) fn raw(&self, text: &str) -> Result<(), Stop> {
-        self.sink.borrow_mut().write(text)
-    }
-
     /// Shows a failure: the envelope on standard output with `--json`, words on standard error
     /// otherwise.
     pub(crate) fn fail(&self, failure: &Failure) {
         if self.global.json && self.line(&failure_json(failure)).is_ok() {
             return;
         }
-        self.note(&failure_text(failure, Style::of_stderr(self.global.color)));
+        let words = failure_text(failure, Style::of_stderr(self.global.color));
+        self.note(&self.zone.told(&words));
     }
 }
 

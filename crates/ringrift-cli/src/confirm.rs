@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::str::FromStr;
 
 use clap::Args;
+use ringrift_events::coded;
 
 use crate::call::Call;
 use crate::failure::{Error, Stop};
@@ -29,7 +30,7 @@ pub(crate) struct Confirm {
     pub(crate) yes: Option<Yes>,
 
     /// Only say what would be touched.
-    #[arg(long, conflicts_with = "yes")]
+    #[arg(long, visible_alias = "preview", conflicts_with = "yes")]
     pub(crate) dry_run: bool,
 }
 
@@ -99,6 +100,20 @@ impl Confirm {
     }
 }
 
+impl Plan {
+    /// Refuses where by now it would touch more than was shown: nobody said yes to that.
+    pub(crate) fn still_covers(&self, call: &Call, now: u64) -> Result<(), Stop> {
+        if now <= self.count {
+            return Ok(());
+        }
+        Err(Error::NotConfirmed {
+            what: format!("{}, and {} more by now", self.what, now - self.count),
+            next: command_line(&call.words()),
+        }
+        .into())
+    }
+}
+
 fn plan_text(plan: &Plan) -> String {
     let mut text = format!("This will {}.", plan.what);
     for line in plan.lines.iter().take(LINES_SHOWN) {
@@ -152,30 +167,17 @@ fn not_confirmed(call: &Call, plan: &Plan) -> Error {
     };
     Error::NotConfirmed {
         what: plan.what.clone(),
-        next: format!("{} {yes}", command_line(call.words())),
+        next: format!("{} {yes}", command_line(&call.words())),
     }
 }
 
 /// This command line without any `--yes`, quoted where a shell needs it.
-fn command_line(words: &[String]) -> String {
-    std::iter::once("ringrift".to_owned())
-        .chain(
-            words
-                .iter()
-                .filter(|word| !word.starts_with("--yes") && *word != "-y")
-                .map(|word| quoted(word)),
-        )
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
-/// A word as a POSIX shell takes it.
-pub(crate) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+#".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
+pub(crate) fn command_line(words: &[String]) -> String {
+    let words = words
+        .iter()
+        .map(String::as_str)
+        .filter(|word| !word.starts_with("--yes") && *word != "-y");
+    coded::command_line(std::iter::once("ringrift").chain(words))
 }
 
 #[cfg(test)]
@@ -204,9 +206,11 @@ mod tests {
     }
 
     #[test]
-    fn words_are_quoted_for_the_shell() {
-        assert_eq!(quoted("elo > 1900"), "'elo > 1900'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted("dlq"), "dlq");
+    fn a_line_is_repeated_without_its_yes_and_quoted_for_the_shell() {
+        let words = ["dlq", "purge", "--where", "elo > 1900", "--yes=2"].map(str::to_owned);
+        assert_eq!(
+            command_line(&words),
+            "ringrift dlq purge --where 'elo > 1900'"
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! Exit codes: what scripts branch on. `ringrift --help` and `docs/errors/` list them.
 
 use ringrift_events::coded::Class;
+use ringrift_events::metrics::Level;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub(crate) enum Exit {
     Unknown,
     /// A bug in this program.
     Bug,
+    /// What `check` found, in the codes of monitoring plugins: 0 to 3.
+    Checked(Level),
 }
 
 impl Exit {
@@ -35,6 +38,7 @@ impl Exit {
             Exit::Damaged => 5,
             Exit::Unknown => 6,
             Exit::Bug => 70,
+            Exit::Checked(level) => level.code(),
         }
     }
 }
@@ -54,13 +58,14 @@ impl From<Class> for Exit {
 pub(crate) const HELP: &str = "\
 Exit codes:
   0   it worked, or the answer is yes
-  1   the answer is no (not healthy, nothing to do, not delivered)
+  1   the answer is no (not healthy, not delivered, none of what was named could be changed)
   2   the command line could not be understood
   3   the input was refused
   4   the store or a process is not available: try again
   5   the store is damaged, or newer than this program
   6   it cannot be told, or time ran out
-  70  a bug in this program";
+  70  a bug in this program
+`ringrift check` alone: 0 within the limits, 1 warning, 2 critical, 3 unknown";
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use ringrift_events::coded::{Class, Coded};
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::pages;
 
 /// What a command comes to: an exit code, or the reason why it stopped.
 pub(crate) type Done = Result<Exit, Stop>;
@@ -44,7 +45,10 @@ impl<E: Coded> From<E> for Stop {
             code: Cow::Borrowed(error.code()),
             message: with_causes(&error),
             value: error.value().map(Cow::into_owned),
-            next: error.next().map(Cow::into_owned),
+            next: error
+                .next()
+                .map(Cow::into_owned)
+                .or_else(|| pages::next(error.code()).map(str::to_owned)),
             may_have_applied: error.may_have_applied(),
             exit: error.class().into(),
         }))
@@ -162,6 +166,15 @@ pub(crate) enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// An address could not be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// The time that was given ran out.
     #[error("{what} within {limit}")]
     TimedOut {
@@ -169,7 +182,17 @@ pub(crate) enum Error {
         what: String,
         /// The limit.
         limit: String,
+        /// The next command to run.
+        next: String,
     },
+}
+
+fn committed(count: u64) -> String {
+    match count {
+        0 => "no event is committed".to_owned(),
+        1 => "one event is committed".to_owned(),
+        count => format!("{count} events are committed"),
+    }
 }
 
 fn plural(count: usize) -> String {
@@ -194,6 +217,7 @@ pub(crate) const CODES: &[&str] = &[
     "LINE_REFUSED",
     "INPUT_REFUSED",
     "FILE_FAILED",
+    "LISTEN_FAILED",
     "TIMED_OUT",
 ];
 
@@ -211,6 +235,7 @@ impl Coded for Error {
             Error::Line { .. } => "LINE_REFUSED",
             Error::Input { .. } => "INPUT_REFUSED",
             Error::Io { .. } => "FILE_FAILED",
+            Error::Listen { .. } => "LISTEN_FAILED",
             Error::TimedOut { .. } => "TIMED_OUT",
         }
     }
@@ -225,9 +250,10 @@ impl Coded for Error {
             | Error::CommandRefused { .. }
             | Error::Line { .. }
             | Error::Input { .. } => Class::Refused,
-            Error::Unanswered { .. } | Error::NobodyThere { .. } | Error::Io { .. } => {
-                Class::Unavailable
-            }
+            Error::Unanswered { .. }
+            | Error::NobodyThere { .. }
+            | Error::Io { .. }
+            | Error::Listen { .. } => Class::Unavailable,
             Error::TimedOut { .. } => Class::Unknown,
         }
     }
@@ -242,6 +268,7 @@ impl Coded for Error {
             Error::CommandRefused { process, .. } => Some(Cow::Borrowed(process)),
             Error::Line { line, .. } => Some(Cow::Owned(line.to_string())),
             Error::Input { what, .. } => Some(Cow::Borrowed(what)),
+            Error::Listen { address, .. } => Some(Cow::Owned(address.to_string())),
             Error::NotConfirmed { .. }
             | Error::NobodyThere { .. }
             | Error::Io { .. }
@@ -256,7 +283,9 @@ impl Coded for Error {
             )),
             Error::Duration { .. } => Some(Cow::Borrowed("use 500ms, 90s, 15m, 1h or 7d")),
             Error::NotFound { next, .. } | Error::Input { next, .. } => Some(Cow::Borrowed(next)),
-            Error::NotConfirmed { next, .. } => Some(Cow::Borrowed(next)),
+            Error::NotConfirmed { next, .. } | Error::TimedOut { next, .. } => {
+                Some(Cow::Borrowed(next))
+            }
             Error::Ambiguous { candidates, .. } => {
                 Some(Cow::Owned(format!("say one of: {}", candidates.join("  "))))
             }
@@ -264,9 +293,11 @@ impl Coded for Error {
                 Some(Cow::Borrowed("ringrift processes ls"))
             }
             Error::Line { published, .. } => Some(Cow::Owned(format!(
-                "{published} events before it are committed; mend the line and publish from it on, or use --keep-going"
+                "{} before it; mend the line and publish from it on, or use --keep-going",
+                committed(*published)
             ))),
-            Error::Io { .. } | Error::TimedOut { .. } => None,
+            // The page's advice.
+            Error::Io { .. } | Error::Listen { .. } => None,
         }
     }
 }
@@ -287,6 +318,18 @@ mod tests {
         assert_eq!(failure.value.as_deref(), Some("soon"));
         assert_eq!(failure.exit, Exit::Refused);
         assert!(failure.next.is_some());
+    }
+
+    #[test]
+    fn an_error_without_a_next_command_takes_its_pages() {
+        let stop = Stop::from(Error::Io {
+            what: "cannot read payload.json".into(),
+            source: std::io::Error::other("no such file"),
+        });
+        let Stop::Failed(failure) = stop else {
+            panic!("a failure")
+        };
+        assert_eq!(failure.next.as_deref(), Some("ringrift status"));
     }
 
     #[test]

@@ -23,12 +23,25 @@ pub(crate) fn argument(text: &str) -> Result<Vec<u8>, Stop> {
     } else if let Some(path) = text.strip_prefix('@') {
         std::fs::File::open(path)
             .and_then(|file| file.take(PAYLOAD_READ_MAX).read_to_end(&mut bytes))
-            .map_err(|source| Error::Io {
-                what: format!("cannot read {path}"),
-                source,
-            })?;
+            .map_err(|source| unreadable(path, source))?;
     } else {
         bytes.extend_from_slice(text.as_bytes());
     }
     Ok(bytes)
+}
+
+/// A file that is not there is a wrong argument; everything else is the system's.
+fn unreadable(path: &str, source: std::io::Error) -> Error {
+    if source.kind() == std::io::ErrorKind::NotFound {
+        return Error::NotFound {
+            kind: "file",
+            value: path.to_owned(),
+            hint: String::new(),
+            next: "ls -l",
+        };
+    }
+    Error::Io {
+        what: format!("cannot read {path}"),
+        source,
+    }
 }

@@ -4,8 +4,10 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ringrift_events::alerts::Alerts;
 use ringrift_events::catalog::Catalog;
 use ringrift_events::config::{Config, ConfigSources, HOME_VARIABLE, Home};
+use ringrift_events::pipeline::Pipelines;
 use ringrift_events::store::sqlite::{OpenOptions, SqliteStore};
 use ringrift_events::store::{ErrorCode, Store};
 use ringrift_events::system::{System, this_process};
@@ -20,6 +22,8 @@ pub(crate) enum Access {
     Read,
     /// Writes; a home that nobody named is made where none is found.
     Write,
+    /// The same; where a store was lost, an empty one takes its place.
+    Anew,
 }
 
 /// An open store; it is closed when the call ends.
@@ -86,27 +90,38 @@ pub(crate) fn config(call: &Call) -> Result<Config, Stop> {
 pub(crate) fn config_of(call: &Call, home: Home) -> Result<Config, Stop> {
     let mut sources = ConfigSources::of_process(home);
     sources.flags.clone_from(&call.global.set);
-    Ok(Config::load(sources)?)
+    if !call.forgives() {
+        return Ok(Config::load(sources)?);
+    }
+    let config = Config::load_what_is_well(sources)?;
+    call.warn_of_refused(&config.refused);
+    Ok(config)
 }
 
 /// Opens the store of the call's home.
 pub(crate) fn of_home(call: &Call, access: Access) -> Result<Arc<dyn Store>, Stop> {
-    let found = home(call)?;
-    if access == Access::Write {
-        made(call, found.root())?;
+    let config = config(call)?;
+    if access != Access::Read {
+        made(call, config.home.root())?;
     }
-    let config = config_of(call, found)?;
-    let mut options = config.settings.store_options(OpenOptions::new(
-        config.home.root().to_path_buf(),
-        this_process(&*call.clock),
-        Arc::clone(&call.clock),
-    ));
+    let mut options = store_options(call, &config);
     options.read_only = access == Access::Read;
-    options.create = access == Access::Write;
+    options.create = access != Access::Read;
+    options.anew = access == Access::Anew;
     Ok(SqliteStore::open(options)?)
 }
 
-/// Makes the home unless it is made, and says so.
+/// What the store of this configuration's home is opened with.
+pub(crate) fn store_options(call: &Call, config: &Config) -> OpenOptions {
+    config.settings.store_options(OpenOptions::new(
+        config.home.root().to_path_buf(),
+        this_process(&*call.clock),
+        Arc::clone(&call.clock),
+    ))
+}
+
+/// Makes the home unless it is made, and says so. Its configuration was read before: what is refused
+/// leaves nothing behind.
 pub(crate) fn made(call: &Call, root: &Path) -> Result<Home, Stop> {
     let created = Home::create(root)?;
     if created.new {
@@ -142,4 +157,21 @@ fn catalog_of(call: &Call, store: Option<&dyn Store>) -> Result<Catalog, Stop> {
         }
     }
     Ok(catalog)
+}
+
+/// The pipelines of this home, over a store that is open.
+pub(crate) fn pipelines(call: &Call, store: &Opened) -> Result<Pipelines, Stop> {
+    let catalog = catalog_with(call, &**store)?;
+    let known = config(call)?.pipelines(&catalog)?;
+    Ok(Pipelines::new(store.shared(), known))
+}
+
+/// The alerts of this home, over a store that is open.
+pub(crate) fn alerts(call: &Call, store: &Opened) -> Result<Alerts, Stop> {
+    let catalog = catalog_with(call, &**store)?;
+    let config = config(call)?;
+    let rules = Arc::new(config.alert_rules(&catalog)?);
+    let clock = Arc::clone(&call.clock);
+    let log = config.settings.event_log(&config.home, Arc::clone(&clock));
+    Ok(Alerts::new(store.shared(), rules, log, clock))
 }

@@ -3,74 +3,26 @@
 use std::sync::Arc;
 
 use ringrift_events::catalog::{self, filter::Filter};
-use ringrift_events::event::{EventId, EventType, ProcessId, Seq};
+use ringrift_events::event::{EventType, ProcessId};
+use ringrift_events::explain;
 use ringrift_events::store::Store;
-use ringrift_events::store::log::{EventRef, Logged};
+use ringrift_events::store::log::Logged;
 use ringrift_events::store::registry::{Liveness, ProcessState};
-use ringrift_events::store::subscriptions::{Kind, SubscriptionState};
+use ringrift_events::store::subscriptions::SubscriptionState;
 
 use crate::call::Call;
 use crate::failure::{Error, Stop};
 use crate::open;
 
-/// Fewest digits of an id that may stand for it.
+/// Fewest digits of a process's id that may stand for it.
 const PREFIX_DIGITS_MIN: usize = 4;
 
 /// Most candidates an ambiguous name is answered with.
 const CANDIDATES_MAX: usize = 10;
 
-/// What `text` could name, the likeliest first: a whole id; a number in the log; the first digits
-/// of an id; an idempotency key (`key:` says so for sure).
-fn meanings(text: &str) -> Vec<EventRef> {
-    if let Some(key) = text.strip_prefix("key:") {
-        return vec![EventRef::IdempotencyKey(key.to_owned())];
-    }
-    if let Ok(id) = uuid::Uuid::parse_str(text) {
-        return vec![EventRef::Id(EventId(id))];
-    }
-    let mut meanings = Vec::new();
-    // Ids begin with their time, so with a zero until the year 4000: no number does.
-    let number = text.strip_prefix('#').unwrap_or(text);
-    if !number.starts_with('0')
-        && let Ok(seq) = number.parse::<i64>()
-        && seq > 0
-    {
-        meanings.push(EventRef::Seq(Seq(seq)));
-    }
-    let digits =
-        text.len() >= PREFIX_DIGITS_MIN && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-    if digits {
-        meanings.push(EventRef::Prefix(text.to_ascii_lowercase()));
-    }
-    meanings.push(EventRef::IdempotencyKey(text.to_owned()));
-    meanings
-}
-
 /// The one event that `text` names; a deleted one too.
 pub(crate) fn event(store: &dyn Store, text: &str) -> Result<Logged, Stop> {
-    for meaning in meanings(text) {
-        let mut found = store.find(meaning).wait()?;
-        if found.len() > 1 {
-            return Err(Error::Ambiguous {
-                value: text.to_owned(),
-                candidates: found
-                    .iter()
-                    .map(|logged| logged.event.id.to_string())
-                    .collect(),
-            }
-            .into());
-        }
-        if let Some(logged) = found.pop() {
-            return Ok(logged);
-        }
-    }
-    Err(Error::NotFound {
-        kind: "event of the log",
-        value: text.to_owned(),
-        hint: " (an id, its first four or more digits, a number of the log, or key:KEY)".to_owned(),
-        next: "ringrift events ls",
-    }
-    .into())
+    Ok(explain::name::event(store, text)?)
 }
 
 /// The types that these names mean, by constant or canonical value.
@@ -102,47 +54,9 @@ pub(crate) fn filter(text: Option<&str>) -> Result<Option<Filter>, Stop> {
 }
 
 /// The one subscription that `text` names: its name, or `#` and its number.
-///
-/// A durable one goes before live ones of its name, and one that stands before ended ones.
 pub(crate) fn subscription(store: &dyn Store, text: &str) -> Result<SubscriptionState, Stop> {
     let all = store.subscriptions().wait()?;
-    let named = |state: &SubscriptionState| state.current().name == text;
-    let number = text.strip_prefix('#').unwrap_or(text).parse::<i64>().ok();
-    let mut found: Vec<&SubscriptionState> = all.iter().filter(|state| named(state)).collect();
-    if found.is_empty() {
-        found = all
-            .iter()
-            .filter(|state| Some(state.id.0) == number)
-            .collect();
-    }
-    let narrowings: [fn(&SubscriptionState) -> bool; 2] = [
-        |state| state.ended_at.is_none(),
-        |state| state.current().kind == Kind::Durable,
-    ];
-    for keep in narrowings {
-        if found.iter().any(|state| keep(state)) {
-            found.retain(|state| keep(state));
-        }
-    }
-    match found.as_slice() {
-        [one] => Ok((*one).clone()),
-        [] => Err(Error::NotFound {
-            kind: "subscription",
-            value: text.to_owned(),
-            hint: nearest(text, all.iter().map(|state| state.current().name.as_str())),
-            next: "ringrift subs ls",
-        }
-        .into()),
-        many => Err(Error::Ambiguous {
-            value: text.to_owned(),
-            candidates: many
-                .iter()
-                .take(CANDIDATES_MAX)
-                .map(|state| format!("#{}", state.id.0))
-                .collect(),
-        }
-        .into()),
-    }
+    Ok(explain::name::subscription(&all, text)?.clone())
 }
 
 /// The one process that `text` names: its id, the first digits of it, or its pid.
@@ -249,31 +163,6 @@ pub(crate) fn short(process: ProcessId) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_of_an_event_is_read_by_its_shape() {
-        let id = "019ab3c4-0000-7000-8000-000000000001";
-        assert!(matches!(meanings(id).as_slice(), [EventRef::Id(_)]));
-        assert_eq!(
-            meanings("42"),
-            [
-                EventRef::Seq(Seq(42)),
-                EventRef::IdempotencyKey("42".into())
-            ]
-        );
-        assert_eq!(
-            meanings("019AB3"),
-            [
-                EventRef::Prefix("019ab3".into()),
-                EventRef::IdempotencyKey("019AB3".into())
-            ]
-        );
-        assert_eq!(meanings("key:42"), [EventRef::IdempotencyKey("42".into())]);
-        assert_eq!(
-            meanings("run-7/eval"),
-            [EventRef::IdempotencyKey("run-7/eval".into())]
-        );
-    }
 
     #[test]
     fn near_names_are_offered_and_far_ones_are_not() {

@@ -1,12 +1,18 @@
-//! SIGTERM and SIGINT: the first asks to finish, the second ends at once.
+//! SIGTERM and SIGINT: the first asks to finish, the second ends at once, unless it is an echo of
+//! the first.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ringrift_events::clock::{Clock, SystemClock};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::failure::{Error, Stop};
+
+/// A signal this soon after the first is the same wish: `timeout`, a service manager and a terminal
+/// signal the process and then its whole group, and no person is as quick.
+const ECHO: Duration = Duration::from_millis(250);
 
 /// Whether somebody asked this process to stop: a signal, or a part of it that has come to its end.
 #[derive(Clone)]
@@ -82,19 +88,42 @@ impl Signals {
     }
 
     async fn hear(&self, mut terminate: Signal, mut interrupt: Signal) {
-        let mut heard = false;
+        let mut first = None;
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if heard {
+            match meaning(&mut first, SystemClock.monotonic()) {
+                Meaning::Finish => self.ask(),
+                Meaning::Echo => {}
                 // What was claimed goes to others once the lock of our page is free.
-                std::process::exit(i32::from(Exit::Unknown.code()));
+                Meaning::EndNow => std::process::exit(i32::from(Exit::Unknown.code())),
             }
-            heard = true;
-            self.ask();
         }
+    }
+}
+
+/// What a signal means.
+#[derive(Debug, PartialEq, Eq)]
+enum Meaning {
+    /// The first: finish what runs.
+    Finish,
+    /// The same wish, sent again within [`ECHO`].
+    Echo,
+    /// Somebody means it.
+    EndNow,
+}
+
+/// What a signal at `now` means, after the one at `first`; monotonic times.
+fn meaning(first: &mut Option<Duration>, now: Duration) -> Meaning {
+    match *first {
+        None => {
+            *first = Some(now);
+            Meaning::Finish
+        }
+        Some(at) if now.saturating_sub(at) < ECHO => Meaning::Echo,
+        Some(_) => Meaning::EndNow,
     }
 }
 
@@ -103,4 +132,19 @@ fn cannot_listen(source: std::io::Error) -> Stop {
         what: "cannot listen for signals".to_owned(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_echo_of_the_first_signal_is_the_same_wish() {
+        let mut first = None;
+        let at = |millis: u64| Duration::from_millis(1_000 + millis);
+        assert_eq!(meaning(&mut first, at(0)), Meaning::Finish);
+        assert_eq!(meaning(&mut first, at(1)), Meaning::Echo);
+        assert_eq!(meaning(&mut first, at(249)), Meaning::Echo);
+        assert_eq!(meaning(&mut first, at(250)), Meaning::EndNow);
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Parser;
+use ringrift_events::catalog::{Catalog, DeclaredIn, TypeDeclaration};
 use ringrift_events::clock::{Clock, ManualClock, SharedClock, SystemClock, Time};
 use ringrift_events::config::{Config, Home};
 use ringrift_events::event::{Event, EventId, EventType, Payload, ProcessId, Seq, TraceId};
@@ -13,11 +14,13 @@ use ringrift_events::store::Store;
 use ringrift_events::store::deliveries::{Settle, Settlement, Want};
 use ringrift_events::store::log::{Batch, Draft, Durability, TypeSet};
 use ringrift_events::store::memory::MemoryHub;
-use ringrift_events::store::registry::ProcessIdentity;
+use ringrift_events::store::records::{Refusal, Unbridged};
+use ringrift_events::store::registry::{Counters, DeclaredType, ProcessIdentity};
 use ringrift_events::store::subscriptions::{Definition, Kind, Start, SubscriptionId};
 use ringrift_events::system::System;
 use ringrift_events::verdict::{Failure, FailureKind, Outcome, RetryWish};
 
+use crate::Line;
 use crate::call::Call;
 use crate::cli::Cli;
 use crate::failure::Stop;
@@ -25,6 +28,16 @@ use crate::output::Sink;
 
 /// When the world begins: 2023-11-14 22:13:20 UTC.
 const START: Time = Time(1_700_000_000_000_000);
+
+/// A command line of these words.
+fn line_of(words: &[&str]) -> Line {
+    Line {
+        program: "ringrift".into(),
+        // What guards commands here: it reads until its input ends, and takes no verb.
+        itself: "cat".into(),
+        words: words.iter().map(Into::into).collect(),
+    }
+}
 
 /// What one command came to.
 #[derive(Debug)]
@@ -88,6 +101,80 @@ impl World {
         world
     }
 
+    /// A durable `evaluator` that is silent: nothing of its type came for three hours. Somebody
+    /// publishes a type with a similar name, somebody else was refused, and a third one keeps its
+    /// events to itself.
+    pub(crate) fn silent() -> World {
+        let world = World::empty();
+        world.durable("evaluator", &["training_completed"], None);
+        let payload = r#"{"config_key":"hex8_2p"}"#;
+        world.publish("training_completed", "hex8_2p", payload);
+        world.advance(Duration::from_secs(3 * 3_600));
+        let catalog = Catalog::ringrift();
+        let similar = TypeDeclaration::new("TRAINING_COMPLETE");
+        catalog
+            .declare(&similar, DeclaredIn::Code)
+            .expect("declares");
+        let declared = catalog.declared().into_iter();
+        let types = declared.map(|(value, declaration)| DeclaredType { value, declaration });
+        let told = world.trainer.declare_types(types.collect());
+        told.wait().expect("declares");
+        for _ in 0..4 {
+            world.publish("training_complete", "hex8_2p", payload);
+        }
+        let (now, process) = (world.clock.now(), world.trainer.process());
+        let refusal = Refusal {
+            process,
+            verb: "publish".to_owned(),
+            name: "TRAINING_COMPLETD".to_owned(),
+            code: "TYPE_UNKNOWN".to_owned(),
+            subscription: String::new(),
+            nearest: Some("training_completed".to_owned()),
+            call_site: Some("src/train.rs:88".to_owned()),
+            count: 12,
+            first_at: now,
+            last_at: now,
+        };
+        let kept = world.trainer.keep_refusals(vec![refusal]);
+        kept.wait().expect("keeps");
+        let stayed = Unbridged {
+            process,
+            event_type: EventType::from_canonical("training_completed"),
+            count: 2,
+            last: Some((EventId::new(&*world.clock), now)),
+        };
+        let counted = world.trainer.count_unbridged(vec![stayed]);
+        counted.wait().expect("counts");
+        world
+    }
+
+    /// Two events for a live `monitor`, whose process is gone; it had read the first.
+    pub(crate) fn forgotten() -> World {
+        let world = World::empty();
+        let definition = Definition {
+            name: "monitor".to_owned(),
+            kind: Kind::Live,
+            types: TypeSet::only([EventType::from_canonical("training_completed")]),
+            filter: None,
+            start: Start::Now,
+            dedup: Vec::new(),
+            ordered_by_key: false,
+        };
+        let other: Arc<dyn Store> = world
+            .hub
+            .open(process(&world.clock, 4712, "monitor --live"));
+        other
+            .subscribe(definition, false)
+            .wait()
+            .expect("subscribes");
+        world.publish("training_completed", "hex8_2p", "{}");
+        world.publish("training_completed", "hex8_2p", "{}");
+        other.beat(Counters::default(), Seq(1));
+        world.advance(Duration::from_secs(1));
+        other.close();
+        world
+    }
+
     /// Lets time pass.
     pub(crate) fn advance(&self, by: Duration) {
         self.clock.advance(by);
@@ -135,6 +222,7 @@ impl World {
             drafts: vec![Draft {
                 event: Arc::new(event),
                 idempotency_key: None,
+                call_site: None,
             }],
             durability: Durability::Process,
         };
@@ -163,6 +251,7 @@ impl World {
                     took: Duration::from_millis(40),
                     step: Some("disk:load model".to_owned()),
                     wish: RetryWish::Never,
+                    circumstances: None,
                 }),
                 took: Duration::from_millis(40),
                 retry_at,
@@ -179,6 +268,29 @@ impl World {
         }
     }
 
+    /// Claims all, gives the second back in the middle of its run, settles the others, and leaves
+    /// the subscription without a host.
+    pub(crate) fn hand_back_second(&self, id: SubscriptionId) {
+        let want = Want {
+            subscription: id,
+            max: 256,
+        };
+        let claim = self.trainer.claim(want).wait().expect("claims");
+        let claim = claim.expect("something to claim");
+        let place = |at: usize| claim.events[at].seq.unwrap_or(Seq::START);
+        let given_up = self.trainer.give_up(claim.token, place(1), true);
+        given_up.wait().expect("gives up");
+        let settle = Settle {
+            token: claim.token,
+            settled_to: place(claim.events.len() - 1),
+            results: Vec::new(),
+            done: claim.events.len() as u64 - 1,
+        };
+        self.trainer.settle(settle).wait().expect("settles");
+        let unsubscribed = self.trainer.unsubscribe(id, None);
+        unsubscribed.wait().expect("unsubscribes");
+    }
+
     /// A call that answers into memory, and a system of its own on this world's store.
     pub(crate) fn system(&self, line: &[&str]) -> (Cli, Call, System) {
         let words = std::iter::once("ringrift").chain(line.iter().copied());
@@ -190,7 +302,7 @@ impl World {
             cli.global.clone(),
             Arc::clone(&clock),
             Box::new(opener),
-            Vec::new(),
+            line_of(&[]),
             Sink::to(Memory::default()),
             Sink::to(Memory::default()),
         );
@@ -213,7 +325,7 @@ impl World {
             cli.global.clone(),
             Arc::clone(&self.clock) as SharedClock,
             Box::new(opener),
-            line.iter().map(|word| (*word).to_owned()).collect(),
+            line_of(line),
             Sink::to(out.clone()),
             Sink::to(err.clone()),
         );

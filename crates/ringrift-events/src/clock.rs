@@ -1,10 +1,16 @@
-//! The seams for time and randomness: everything else asks here, so that tests own both.
+//! The seams for time, waiting and randomness: everything else asks here, so that tests own them.
+
+mod virtual_clock;
+mod waits;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use virtual_clock::{Sleeper, Timers, VirtualClock};
+pub use waits::{Signal, pause, within};
 
 /// A moment, in microseconds since 1970-01-01 UTC by the wall clock of one host.
 #[derive(
@@ -41,6 +47,15 @@ impl Time {
         }
     }
 
+    /// `YYYY-MM-DDTHH:MM:SS.SSSSSSZ`: the form of every time in an answer that is serialised.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(moment) => moment.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string(),
+            Err(_) => "9999-12-31T23:59:59.999999Z".to_owned(),
+        }
+    }
+
     /// Reads [`Time::to_sql`]'s form back, to the millisecond; `None` for anything else.
     #[must_use]
     pub fn from_sql(text: &str) -> Option<Time> {
@@ -50,13 +65,26 @@ impl Time {
     }
 }
 
+/// For `#[serde(serialize_with = "rfc3339")]`: a moment as [`Time::to_rfc3339`], or null.
+///
+/// # Errors
+/// The serializer's.
+pub fn rfc3339<S, T>(time: &T, serializer: S) -> Result<S::Ok, S::Error>
+where
+    S: serde::Serializer,
+    T: Copy + Into<Option<Time>>,
+{
+    (*time).into().map(Time::to_rfc3339).serialize(serializer)
+}
+
 fn micros(by: Duration) -> i64 {
     i64::try_from(by.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Where time and random numbers come from.
 ///
-/// Two implementations: [`SystemClock`] and, for tests, [`ManualClock`].
+/// [`SystemClock`] and, for tests, two that stand until they are moved: [`ManualClock`], beside which
+/// waits take real time, and [`VirtualClock`], which they wait for.
 pub trait Clock: Send + Sync + 'static {
     /// The wall clock. It may jump in both directions: never measure a lease with it.
     fn now(&self) -> Time;
@@ -67,6 +95,21 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Sixty-four random bits.
     fn random(&self) -> u64;
+
+    /// Who waits for this clock; `None` where waiting takes real time.
+    fn timers(&self) -> Option<&Arc<Timers>> {
+        None
+    }
+}
+
+/// The processor time that the calling thread has used so far. One system call.
+#[must_use]
+pub fn thread_cpu() -> Duration {
+    let spec = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(
+        u64::try_from(spec.tv_sec).unwrap_or(0),
+        u32::try_from(spec.tv_nsec).unwrap_or(0),
+    )
 }
 
 /// A clock that components share.

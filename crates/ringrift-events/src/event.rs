@@ -66,6 +66,9 @@ impl Seq {
     /// The place before the first event.
     pub const START: Seq = Seq(0);
 
+    /// A place behind every event.
+    pub const END: Seq = Seq(i64::MAX);
+
     /// The next place.
     #[must_use]
     pub fn next(self) -> Seq {
@@ -145,6 +148,27 @@ impl Payload {
             .fields
             .get_or_init(|| serde_json::from_str(&self.0.text).unwrap_or_default())
     }
+
+    /// Whether `text` is the same JSON, token for token: only white space between tokens may
+    /// differ, as it does once a payload was printed on one line.
+    #[must_use]
+    pub fn is_same_json(&self, text: &str) -> bool {
+        self.as_str() == text || tokens(self.as_str()).eq(tokens(text))
+    }
+}
+
+/// The bytes of JSON text without the white space between its tokens.
+fn tokens(text: &str) -> impl Iterator<Item = u8> {
+    let (mut in_string, mut escaped) = (false, false);
+    text.bytes().filter(move |byte| {
+        if !in_string {
+            in_string = *byte == b'"';
+            return !matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        }
+        in_string = escaped || *byte != b'"';
+        escaped = !escaped && *byte == b'\\';
+        true
+    })
 }
 
 impl fmt::Debug for Payload {
@@ -195,3 +219,32 @@ pub const DEPTH_MAX: u16 = 64;
 
 /// Largest payload, in bytes: larger ones belong in a file that the event names.
 pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+
+/// Longest key and longest idempotency key, in bytes: they stand in indexes and in tables.
+pub const KEY_BYTES_MAX: usize = 1 << 10;
+
+/// Longest source, in bytes: it stands in every row and line.
+pub const SOURCE_BYTES_MAX: usize = 200;
+
+/// Longest words for who acted, in bytes; longer ones are cut.
+pub const BY_BYTES_MAX: usize = 200;
+
+/// Who acted, as records keep it: at most [`BY_BYTES_MAX`] bytes, cut on a character's border.
+#[must_use]
+pub fn bounded_by(by: &str) -> String {
+    by[..by.floor_char_boundary(BY_BYTES_MAX)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_are_the_same_whatever_white_space_stands_between_their_tokens() {
+        let payload = Payload::from_checked("{ \"a b\":\n[1, 2],\t\"c\\\" d\": \"\\\\\" }");
+        assert!(payload.is_same_json("{\"a b\":[1,2],\"c\\\" d\":\"\\\\\"}"));
+        assert!(!payload.is_same_json("{\"ab\":[1,2],\"c\\\" d\":\"\\\\\"}"));
+        assert!(!payload.is_same_json("{\"a b\":[1,2],\"c\\\"d\":\"\\\\\"}"));
+        assert!(!payload.is_same_json("{\"a b\":[12],\"c\\\" d\":\"\\\\\"}"));
+    }
+}

@@ -1,8 +1,9 @@
 //! How well the system is: by progress, not by occupancy.
 //!
-//! `healthy` is false only when the store cannot be used, when a daemon that this process needs is
-//! down, or when nothing progresses although handlers run. A backlog, dead letters, a handler
-//! without free slots make it degraded, with a message; one failing handler changes nothing else.
+//! `healthy` is false only when the store cannot be used or has no room for another event, when a
+//! daemon that this process needs is down, or when nothing progresses although handlers run. A
+//! backlog, dead letters, a handler without free slots make it degraded, with a message; one failing
+//! handler changes nothing else.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::clock::SharedClock;
 use crate::daemons::{CROSS_PROCESS_POLLER, DLQ_RETRY, DaemonStatus, RunState, Supervisor};
+use crate::event::Seq;
 use crate::router::{LocalStats, Router};
 use crate::store::registry::{Liveness, ProcessState};
 use crate::store::subscriptions::{Kind, SubscriptionState};
@@ -163,7 +165,7 @@ impl HealthMonitor {
         let figures = store.figures().wait()?;
         let subscriptions = store.subscriptions().wait()?;
         let processes = store.processes().wait()?;
-        let backlog = backlog(store, &subscriptions, figures.head.0, self.rules.backlog);
+        let backlog = backlog(store, &subscriptions, figures.head, self.rules.backlog)?;
         if backlog > self.rules.backlog {
             findings.noted.push(format!(
                 "Cross-process queue backlog: {backlog} (over {})",
@@ -185,17 +187,12 @@ impl HealthMonitor {
                 hung.process.id, hung.process.pid
             ));
         }
-        for process in processes
-            .iter()
-            .filter(|process| process.liveness == Liveness::Alive)
-        {
-            if let Some((pid, command, since)) = &process.blocked_by {
-                let age = self.clock.now().since(*since).as_secs_f64();
-                findings.noted.push(format!(
-                    "write lock waited for, held by pid {pid} ({command}) {age:.1} s ago"
-                ));
-            }
-        }
+        findings.broken.extend(
+            figures
+                .held_back
+                .iter()
+                .map(|why| format!("nothing can be published: {why}")),
+        );
         findings.noted.extend(figures.notes.iter().cloned());
         let live = live_subscriptions(&subscriptions, &processes);
         details.insert("backlog".to_owned(), json!(backlog));
@@ -280,19 +277,39 @@ impl HealthMonitor {
     }
 }
 
-/// Pending events: the distance in the log while it is small, the exact count when it matters.
-fn backlog(store: &dyn Store, subscriptions: &[SubscriptionState], head: i64, limit: u64) -> u64 {
+/// How many of the events up to `head` wait: the distance in the log while it is small, the exact
+/// count when it matters.
+///
+/// `subscriptions` may be older than `head`, and what is published meanwhile is no backlog: before
+/// anything is called one, it is looked again how far they have come.
+///
+/// # Errors
+/// The store's.
+pub fn backlog(
+    store: &dyn Store,
+    subscriptions: &[SubscriptionState],
+    head: Seq,
+    limit: u64,
+) -> Result<u64, Error> {
+    if distance(subscriptions, head) <= limit {
+        return Ok(distance(subscriptions, head));
+    }
+    let distance = distance(&store.subscriptions().wait()?, head);
+    if distance <= limit {
+        return Ok(distance);
+    }
+    Ok(store.count_pending().wait()?.min(distance))
+}
+
+/// How far the last of the durable ones is behind.
+fn distance(subscriptions: &[SubscriptionState], head: Seq) -> u64 {
     let behind = |subscription: &SubscriptionState| {
-        u64::try_from(head - subscription.settled.0).unwrap_or(0)
+        u64::try_from(head.0 - subscription.settled.0).unwrap_or(0)
     };
     let durable = subscriptions.iter().filter(|subscription| {
         subscription.current().kind == Kind::Durable && subscription.ended_at.is_none()
     });
-    let distance = durable.map(behind).max().unwrap_or(0);
-    if distance <= limit {
-        return distance;
-    }
-    store.count_pending().wait().unwrap_or(distance)
+    durable.map(behind).max().unwrap_or(0)
 }
 
 fn live_subscriptions(subscriptions: &[SubscriptionState], processes: &[ProcessState]) -> usize {
@@ -306,7 +323,7 @@ fn live_subscriptions(subscriptions: &[SubscriptionState], processes: &[ProcessS
         .filter(|subscription| subscription.ended_at.is_none())
         .filter(|subscription| match &subscription.process {
             Some(process) => alive(process),
-            None => subscription.hosts.iter().any(alive),
+            None => subscription.hosts.keys().any(alive),
         })
         .count()
 }

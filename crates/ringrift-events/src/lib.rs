@@ -33,7 +33,15 @@ pub mod router;
 
 pub mod daemons;
 
+pub mod explain;
 pub mod health;
+pub mod lint;
+pub mod metrics;
+pub mod pipeline;
+pub mod recovery;
+
+pub mod alerts;
+pub mod doctor;
 
 pub mod config;
 

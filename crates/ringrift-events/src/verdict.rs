@@ -39,20 +39,20 @@ macro_rules! codes {
 }
 
 codes! {
-    PubAccepted = "PUB_ACCEPTED": "The event was committed to the log.", "ringrift events show ID";
-    PubDuplicateOf = "PUB_DUPLICATE_OF": "The same id or idempotency key was published before; the original stands.", "ringrift events show ID";
+    PubAccepted = "PUB_ACCEPTED": "The event was committed to the log.", "ringrift explain ID";
+    PubDuplicateOf = "PUB_DUPLICATE_OF": "The same id or idempotency key was published before; the original stands.", "ringrift explain ID";
     PubRejected = "PUB_REJECTED": "The event was refused at the door.", "ringrift types show TYPE";
     PubBackpressure = "PUB_BACKPRESSURE": "A bound on publishes in flight, the log or the disk was reached.", "ringrift status";
     PubStoreFailed = "PUB_STORE_FAILED": "The store could not commit the event.", "ringrift db check";
     PubVolatile = "PUB_VOLATILE": "The type is not bridged: the event stayed in the publishing process.", "ringrift types show TYPE";
-    RtMatched = "RT_MATCHED": "The subscription takes this event.", "ringrift events show ID";
+    RtMatched = "RT_MATCHED": "The subscription takes this event.", "ringrift explain ID";
     RtNoSubscribers = "RT_NO_SUBSCRIBERS": "No subscription names this type.", "ringrift subs ls";
-    RtTypeMismatch = "RT_TYPE_MISMATCH": "The subscription names another, similar type.", "ringrift types ls";
+    RtTypeMismatch = "RT_TYPE_MISMATCH": "The subscription names another, similar type.", "ringrift subs show NAME";
     RtRefused = "RT_REFUSED": "The subscription's mailbox was full and the event is in no log.", "ringrift subs show NAME";
     RtFilterFalse = "RT_FILTER_FALSE": "The subscription's filter is false for this payload.", "ringrift subs show NAME";
     RtNotBridged = "RT_NOT_BRIDGED": "The type does not leave the publishing process.", "ringrift types show TYPE";
-    RtSubscribedLater = "RT_SUBSCRIBED_LATER": "The subscription began after the event.", "ringrift subs seek NAME";
-    RtUnsubscribed = "RT_UNSUBSCRIBED": "The subscription had ended before the event.", "ringrift subs ls";
+    RtSubscribedLater = "RT_SUBSCRIBED_LATER": "The subscription began after the event.", "ringrift subs seek NAME --to ID --preview";
+    RtUnsubscribed = "RT_UNSUBSCRIBED": "The subscription had ended before the event.", "ringrift subs ls --all";
     RtPaused = "RT_PAUSED": "The subscription is paused.", "ringrift subs resume NAME";
     WtPending = "WT_PENDING": "The event waits its turn.", "ringrift subs show NAME";
     WtNoProcess = "WT_NO_PROCESS": "No live process hosts this handler.", "ringrift processes ls";
@@ -65,13 +65,13 @@ codes! {
     WtKeyBlocked = "WT_KEY_BLOCKED": "An earlier event of the same key is not finished.", "ringrift dlq ls";
     WtLagging = "WT_LAGGING": "The live subscription reads from the log because its mailbox was full.", "ringrift subs show NAME";
     HnRunning = "HN_RUNNING": "The handler is running.", "ringrift processes ls";
-    HnOk = "HN_OK": "The handler succeeded.", "ringrift events show ID";
-    HnSkipped = "HN_SKIPPED": "The handler answered that it skips this event.", "ringrift events show ID";
-    HnDuplicate = "HN_DUPLICATE": "The handler's dedup key was seen within its window.", "ringrift events show ID";
+    HnOk = "HN_OK": "The handler succeeded.", "ringrift explain ID";
+    HnSkipped = "HN_SKIPPED": "The handler answered that it skips this event.", "ringrift explain ID";
+    HnDuplicate = "HN_DUPLICATE": "The handler's dedup key was seen within its window.", "ringrift explain ID";
     HnDedupExpired = "HN_DEDUP_EXPIRED": "The same key ran before, but its window had ended.", "ringrift subs show NAME";
     HnRetrying = "HN_RETRYING": "The handler failed and will be tried again.", "ringrift dlq show ID";
     HnTimeout = "HN_TIMEOUT": "The handler exceeded its time limit.", "ringrift dlq show ID";
-    HnAbandoned = "HN_ABANDONED": "A run ended after it had been given up.", "ringrift processes show ID";
+    HnAbandoned = "HN_ABANDONED": "A run ended after it had been given up.", "ringrift processes ls";
     HnPanic = "HN_PANIC": "The handler panicked.", "ringrift dlq show ID";
     HnError = "HN_ERROR": "The handler returned an error.", "ringrift dlq show ID";
     HnLeaseLost = "HN_LEASE_LOST": "The process died or hung while it held the event; another takes it.", "ringrift processes ls";
@@ -80,9 +80,9 @@ codes! {
     StDiscarded = "ST_DISCARDED": "An operator discarded the delivery.", "ringrift dlq restore ID";
     StExpired = "ST_EXPIRED": "Retention ended the delivery before it was handled.", "ringrift config show";
     StPurged = "ST_PURGED": "The event was deleted from the queue before it was handled.", "ringrift queue restore";
-    StSkippedBySeek = "ST_SKIPPED_BY_SEEK": "An operator moved the subscription past the event.", "ringrift subs seek NAME";
+    StSkippedBySeek = "ST_SKIPPED_BY_SEEK": "An operator moved the subscription past the event.", "ringrift subs seek NAME --to ID --preview";
     StSubscriptionRemoved = "ST_SUBSCRIPTION_REMOVED": "The subscription was removed before it handled the event.", "ringrift subs ls";
-    StReplayedAs = "ST_REPLAYED_AS": "The event was delivered again in a later generation.", "ringrift events show ID";
+    StReplayedAs = "ST_REPLAYED_AS": "The event was delivered again in a later generation.", "ringrift explain ID";
     StRecovered = "ST_RECOVERED": "The delivery succeeded after it had failed.", "ringrift dlq show ID";
 }
 
@@ -126,6 +126,19 @@ pub enum Outcome {
     },
     /// It failed.
     Failed(Failure),
+}
+
+impl Outcome {
+    /// The verdict that it is shown with.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        match self {
+            Outcome::Done => Code::HnOk,
+            Outcome::Skipped { .. } => Code::HnSkipped,
+            Outcome::Duplicate { .. } => Code::HnDuplicate,
+            Outcome::Failed(failure) => failure.kind.code(),
+        }
+    }
 }
 
 /// Why a run failed. Decided from types, never from message text.
@@ -196,6 +209,63 @@ pub struct Failure {
     pub step: Option<String>,
     /// What the handler asked for.
     pub wish: RetryWish,
+    /// Under which circumstances it failed; `None` once only its row is left.
+    pub circumstances: Option<Box<Circumstances>>,
+}
+
+/// What a run has used of the thread that runs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effort {
+    /// How often it was polled; 0 for one that has a thread of its own.
+    pub polls: u64,
+    /// Microseconds in which it held its thread.
+    pub busy_us: u64,
+    /// Microseconds of processor time; `None` where it was not measured: short runs.
+    pub cpu_us: Option<u64>,
+}
+
+/// Under which circumstances a run failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Circumstances {
+    /// What it had used.
+    pub effort: Effort,
+    /// Its last steps with the milliseconds each took, at most [`STEPS_MAX`], oldest first.
+    pub steps: Vec<(String, u64)>,
+    /// The numbers of the system's errors in its chain of causes, outermost first.
+    pub errno: Vec<i32>,
+    /// What the process had and used; `None` where nobody looked.
+    pub resources: Option<Resources>,
+    /// What the thread of a run that was given up was at; `None` for one without such a thread.
+    pub thread: Option<ThreadAt>,
+}
+
+/// What a thread is at, in the kernel's words; `None` is unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadAt {
+    /// The kernel's letter of its state: `R` runs, `S` sleeps, `D` waits for a device.
+    pub state: Option<char>,
+    /// The system call it is in, by name where known.
+    pub syscall: Option<String>,
+    /// What that call's descriptor is: a file's path or a peer's address.
+    pub object: Option<String>,
+}
+
+/// Most steps kept of one run.
+pub const STEPS_MAX: usize = 8;
+
+/// What a process has and uses; `None` is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Bytes of memory in use.
+    pub rss_bytes: Option<u64>,
+    /// Descriptors in use.
+    pub descriptors: Option<u64>,
+    /// Descriptors allowed.
+    pub descriptors_max: Option<u64>,
+    /// Threads.
+    pub threads: Option<u64>,
+    /// Bytes free on the disk of the home.
+    pub disk_free_bytes: Option<u64>,
 }
 
 /// What a failing handler asks of its next attempt.

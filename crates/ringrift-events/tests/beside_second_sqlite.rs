@@ -35,7 +35,7 @@ struct Acknowledged {
 
 #[test]
 fn nothing_is_lost_on_any_side() {
-    let home = Home::new();
+    let home = Home::swift();
     let store = home.open();
     assert!(store.notes().is_empty(), "{:?}", store.notes());
     let told = Acknowledged::default();
@@ -56,7 +56,7 @@ fn nothing_is_lost_on_any_side() {
 
 #[test]
 fn nothing_is_lost_beside_a_busy_runtime_and_log_file_either() {
-    let home = Home::new();
+    let home = Home::swift();
     let store = home.open();
     let told = Acknowledged::default();
     let over = AtomicBool::new(false);
@@ -66,7 +66,7 @@ fn nothing_is_lost_beside_a_busy_runtime_and_log_file_either() {
         .build()
         .unwrap();
     let log = home.path().join("busy.log");
-    let count = commits() / 2;
+    let count = commits();
     std::thread::scope(|scope| {
         scope.spawn(|| second_library(&home.database(), &told, &over));
         scope.spawn(|| shells(&home.database(), &told, &over));

@@ -9,12 +9,12 @@
 #[macro_use]
 mod support;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ringrift_events::clock::{Clock, SystemClock};
-use ringrift_events::handler::{Function, NotDone, Policy};
+use ringrift_events::handler::{Dedup, Function, NotDone, Policy, Rate};
 use ringrift_events::router::{Publish, Subscribe};
 use ringrift_events::store::subscriptions::SubscriptionId;
 use ringrift_events::system::System;
@@ -26,6 +26,7 @@ over_both_stores! {
     a_paused_subscription_waits_everywhere_and_goes_on_where_it_stood;
     no_call_starts_once_unsubscribe_has_returned;
     a_retry_that_waits_for_a_slot_does_not_run_after_the_end;
+    what_never_started_goes_back_as_if_it_had_not_been_taken;
     a_system_that_ended_refuses_with_a_code;
 }
 
@@ -183,7 +184,7 @@ fn no_call_starts_once_unsubscribe_has_returned(world: &World) {
             })
         };
         let router = system.router();
-        let durable = Subscribe::durable(format!("durable {round}")).to(["MODEL_PROMOTED"]);
+        let durable = Subscribe::durable(format!("durable-{round}")).to(["MODEL_PROMOTED"]);
         let live = Subscribe::live("live").to(["MODEL_PROMOTED"]);
         let durable = router.subscribe(durable, counting()).unwrap();
         let live = router.subscribe(live, counting()).unwrap();
@@ -226,7 +227,7 @@ fn a_retry_that_waits_for_a_slot_does_not_run_after_the_end(world: &World) {
             }
         })
     };
-    let subscribe = Subscribe::live("one slot")
+    let subscribe = Subscribe::live("one-slot")
         .to(["MODEL_PROMOTED"])
         .policy(quick_retry(100_000));
     let subscription = system.router().subscribe(subscribe, function).unwrap();
@@ -274,4 +275,54 @@ fn a_system_that_ended_refuses_with_a_code(world: &World) {
     let again = system.router().subscribe(subscribe(), seen.noting());
     assert_eq!(again.map(drop).unwrap_err().code(), "ROUTER_STOPPED");
     subscription.unsubscribe().unwrap();
+}
+
+fn what_never_started_goes_back_as_if_it_had_not_been_taken(world: &World) {
+    let (first, second) = (world.process(), world.process());
+    let begun = Seen::default();
+    let subscribe = |policy| {
+        Subscribe::durable("worker")
+            .to(["MODEL_PROMOTED"])
+            .policy(policy)
+    };
+    let one_an_hour = Policy {
+        concurrency: 2,
+        dedup: Some(Dedup::by(["number"])),
+        rate: Some(Rate {
+            events: 1,
+            per: Duration::from_secs(3600),
+        }),
+        ..quick_retry(5)
+    };
+    let router = first.router();
+    let subscription = router
+        .subscribe(subscribe(one_an_hour.clone()), begun.noting())
+        .unwrap();
+    publish_numbers(&first, "MODEL_PROMOTED", 0..2);
+    let taken = || {
+        let states = first.store().subscriptions().wait().unwrap();
+        let state = states.iter().find(|state| state.id == subscription.id());
+        begun.count() == 1 && state.is_some_and(|state| state.cursor.0 >= 2)
+    };
+    until("the second is taken and waits for the rate", taken);
+    subscription.unsubscribe().unwrap();
+    let attempts = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&attempts);
+    let counting = Function::asynchronous(move |context| {
+        noted.lock().unwrap().push(context.attempt());
+        async { Ok(()) }
+    });
+    let at_once = Policy {
+        rate: None,
+        ..one_an_hour
+    };
+    second
+        .router()
+        .subscribe(subscribe(at_once), counting)
+        .unwrap();
+    until("it runs elsewhere", || !attempts.lock().unwrap().is_empty());
+    assert_eq!(*attempts.lock().unwrap(), [1], "no run was counted before");
+    assert_eq!(begun.count(), 1, "the first process ran the other one only");
+    first.close();
+    second.close();
 }

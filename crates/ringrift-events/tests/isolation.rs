@@ -42,10 +42,10 @@ fn neighbours(world: &World, system: &System, name: &str) -> Neighbours {
     let mut seen = Vec::new();
     for (place, system) in [("here", system), ("there", &other)] {
         for (kind, subscribe) in [
-            ("live", Subscribe::live(format!("good live {place}"))),
+            ("live", Subscribe::live(format!("good-live-{place}"))),
             (
                 "durable",
-                Subscribe::durable(format!("good durable {place}")),
+                Subscribe::durable(format!("good-durable-{place}")),
             ),
         ] {
             let good = Seen::default();
@@ -80,8 +80,8 @@ fn a_handler_that_keeps_failing_delays_nobody(world: &World) {
     let system = world.process();
     let failures = Arc::new(AtomicUsize::new(0));
     for subscribe in [
-        Subscribe::live("bad live"),
-        Subscribe::durable("bad durable"),
+        Subscribe::live("bad-live"),
+        Subscribe::durable("bad-durable"),
     ] {
         let counted = Arc::clone(&failures);
         let failing = Function::asynchronous(move |_| {
@@ -164,8 +164,8 @@ fn hung_blocking_handlers_delay_nobody(world: &World) {
             Ok(())
         });
         let subscribe = match number % 2 {
-            0 => Subscribe::live(format!("hung {number}")),
-            _ => Subscribe::durable(format!("hung {number}")),
+            0 => Subscribe::live(format!("hung-{number}")),
+            _ => Subscribe::durable(format!("hung-{number}")),
         };
         let subscribe = subscribe.to(["MODEL_PROMOTED"]).policy(policy.clone());
         system.router().subscribe(subscribe, hung).unwrap();
@@ -180,7 +180,7 @@ fn hung_blocking_handlers_delay_nobody(world: &World) {
     neighbours.got(100);
     let health = system.health();
     assert!(
-        health.healthy && health.message.contains("hung 0"),
+        health.healthy && health.message.contains("hung-0"),
         "{health:?}"
     );
     gate.open();
@@ -286,7 +286,7 @@ fn a_handler_that_blocks_a_runtime_thread_is_named_in_the_log_and_delays_nobody(
         blocks.pass();
         async { Ok(()) }
     });
-    let subscribe = Subscribe::live("holds the thread").to(["MODEL_PROMOTED"]);
+    let subscribe = Subscribe::live("holds-the-thread").to(["MODEL_PROMOTED"]);
     system.router().subscribe(subscribe, blocking).unwrap();
     let neighbours = neighbours(&world, &system, "MODEL_PROMOTED");
     publish_numbers(&system, "MODEL_PROMOTED", 0..50);
@@ -296,7 +296,7 @@ fn a_handler_that_blocks_a_runtime_thread_is_named_in_the_log_and_delays_nobody(
         std::fs::read_to_string(system.config().home.log_file()).unwrap_or_default()
     };
     let named = |line: &str| {
-        line.contains("handler blocks a runtime thread") && line.contains("holds the thread")
+        line.contains("handler blocks a runtime thread") && line.contains("holds-the-thread")
     };
     until("the log names it", || log().lines().any(named));
     gate.open();

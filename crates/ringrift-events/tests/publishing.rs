@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use ringrift_events::clock::{Clock, SystemClock};
 use ringrift_events::coded::Coded;
+use ringrift_events::event::{KEY_BYTES_MAX, SOURCE_BYTES_MAX};
 use ringrift_events::handler::{Function, NotDone};
 use ringrift_events::router::{Publish, Router, Subscribe};
 use ringrift_events::system::System;
@@ -28,6 +29,7 @@ over_both_stores! {
     a_duplicate_names_its_original_and_is_delivered_to_nobody;
     a_batch_with_one_bad_event_publishes_none;
     what_a_handler_publishes_carries_its_trace;
+    a_text_that_is_too_long_for_a_row_is_refused;
 }
 
 fn waited(payload: &str, at_most: Duration) -> Publish {
@@ -180,6 +182,15 @@ fn a_duplicate_names_its_original_and_is_delivered_to_nobody(world: &World) {
     let same_id = Publish::new("MODEL_PROMOTED", "{\"number\":1}").id(first.id);
     let same_id = router.publish_blocking(same_id).unwrap();
     assert_eq!(same_id.duplicate_of, Some(first.id));
+    let another = Publish::new("HOST_OFFLINE", "{\"number\":1}").id(first.id);
+    let refused = router.publish_blocking(another).unwrap_err();
+    assert_eq!(refused.code(), "IDEMPOTENCY_CONFLICT");
+    let text = refused.to_string();
+    assert!(text.contains(&first.id.to_string()), "{text}");
+    assert!(
+        text.contains("its type is model_promoted, not host_offline"),
+        "{text}"
+    );
     let waits = router.publish(keyed("{\"number\":1}").wait_handlers(support::PATIENCE));
     assert!(waits.unwrap().wait().unwrap().running.is_empty());
     support::publish_numbers(&system, "MODEL_PROMOTED", 7..8);
@@ -289,5 +300,38 @@ fn at_the_bound_publish_refuses_and_its_other_forms_wait_for_room() {
     waiting.join().unwrap();
     assert_eq!(head(&system), 10_001, "what was dropped was published");
     assert_eq!(system.router().local_stats().in_flight, 0);
+    system.close();
+}
+
+fn a_text_that_is_too_long_for_a_row_is_refused(world: &World) {
+    let system = world.process();
+    let router = system.router();
+    let long = "k".repeat(KEY_BYTES_MAX + 1);
+    let config_key = |key: &str| format!("{{\"config_key\":\"{key}\"}}");
+    let plain = || Publish::new("MODEL_PROMOTED", "{}");
+    for (publish, what) in [
+        (plain().key(&long), "its key has 1025 bytes (at most 1024)"),
+        (
+            Publish::new("MODEL_PROMOTED", config_key(&long)),
+            "its key has 1025 bytes (at most 1024)",
+        ),
+        (
+            plain().idempotency_key(&long),
+            "its idempotency key has 1025 bytes (at most 1024)",
+        ),
+        (
+            plain().source(&long[..SOURCE_BYTES_MAX + 1]),
+            "its source has 201 bytes (at most 200)",
+        ),
+    ] {
+        let refused = router.publish_blocking(publish).unwrap_err();
+        assert_eq!(refused.code(), "PUB_REJECTED");
+        let text = refused.to_string();
+        assert!(text.contains(what) && text.len() < 200, "{text}");
+    }
+    let longest = Publish::new("MODEL_PROMOTED", config_key(&long[1..]))
+        .source(&long[..SOURCE_BYTES_MAX])
+        .idempotency_key(&long[1..]);
+    assert_eq!(router.publish_blocking(longest).unwrap().seq.unwrap().0, 1);
     system.close();
 }

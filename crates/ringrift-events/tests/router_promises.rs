@@ -16,7 +16,7 @@ use std::time::Duration;
 use ringrift_events::handler::{Dedup, Function, NotDone, Policy};
 use ringrift_events::router::{Publish, Subscribe};
 use ringrift_events::store::letters::{LetterFilter, LetterState};
-use support::{Seen, World, quick_retry, until};
+use support::{Seen, World, letters, quick_retry, until};
 
 over_both_stores! {
     a_live_handler_gets_each_event_once_whatever_the_spelling;
@@ -194,21 +194,11 @@ fn attempts_that_are_used_up_leave_a_dead_letter_until_an_operator_retries(world
             failing,
         )
         .unwrap();
-    system
-        .router()
-        .publish(Publish::new("MODEL_PROMOTED", "{}"))
-        .unwrap()
-        .wait()
-        .unwrap();
-    let dead = LetterFilter {
-        states: vec![LetterState::Dead],
-        limit: 10,
-        ..LetterFilter::default()
-    };
+    support::publish(&system, "MODEL_PROMOTED", "{}");
     until("three attempts make it dead", || {
-        system.dead_letters().list(dead.clone()).unwrap().len() == 1
+        letters(&system, &[LetterState::Dead]).len() == 1
     });
-    let letters = system.dead_letters().list(dead).unwrap();
+    let letters = letters(&system, &[LetterState::Dead]);
     assert_eq!(
         (letters[0].attempts, letters[0].error.as_str()),
         (3, "broken")
@@ -243,19 +233,9 @@ fn a_handler_may_publish_its_own_type_and_circles_end_at_the_depth_limit(world: 
         .router()
         .subscribe(Subscribe::live("echo").to(["TRAINING_PROGRESS"]), echo)
         .unwrap();
-    system
-        .router()
-        .publish(Publish::new("TRAINING_PROGRESS", "{}"))
-        .unwrap()
-        .wait()
-        .unwrap();
-    let dead = LetterFilter {
-        states: vec![LetterState::Dead],
-        limit: 10,
-        ..LetterFilter::default()
-    };
+    support::publish(&system, "TRAINING_PROGRESS", "{}");
     until("the circle ends", || {
-        system.dead_letters().list(dead.clone()).unwrap().len() == 1
+        letters(&system, &[LetterState::Dead]).len() == 1
     });
     assert_eq!(runs.load(Ordering::SeqCst), 65);
     system.close();

@@ -7,8 +7,9 @@
 
 mod sqlite_support;
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,6 +115,7 @@ impl Stage {
             took: Duration::from_millis(3),
             step: None,
             wish: RetryWish::Policy,
+            circumstances: None,
         };
         let first = Settlement {
             seq: claim.events[0].seq.unwrap(),
@@ -281,10 +283,55 @@ fn deleting_old_letters_takes_those_only_and_they_can_be_restored() {
     });
     let purged = purged.wait().unwrap();
     assert_eq!(purged.len(), 1);
-    let seen = vec![(purged[0].id, purged[0].attempts)];
+    let seen = vec![purged[0].seen()];
     let acted = stage.store.act(LetterAct::Restore, seen, "op".to_owned());
     assert_eq!(acted.wait().unwrap().changed, 1);
     assert_eq!(stage.store.count_letters().wait().unwrap(), 3);
+}
+
+/// A shell that keeps the write lock until it is dropped.
+struct Locking(std::process::Child);
+
+impl Locking {
+    fn new(database: &Path) -> Locking {
+        let mut shell = Command::new("sqlite3")
+            .arg(database)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = shell.stdin.as_mut().unwrap();
+        writeln!(stdin, ".timeout 10000\nBEGIN IMMEDIATE;\nSELECT 'locked';").unwrap();
+        let mut line = String::new();
+        let stdout = shell.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        assert_eq!(line, "locked\n");
+        Locking(shell)
+    }
+}
+
+impl Drop for Locking {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_delete_that_says_locked_has_changed_nothing() {
+    let stage = Stage::aged();
+    let all = stage.events();
+    let pending = stage.store.count_pending().wait().unwrap();
+    for part in ["Clear pending events", "DELETE FROM dead_letter_queue"] {
+        let locking = Locking::new(&stage.home.database());
+        let error = stage.run(&block("bash", part)).unwrap_err();
+        assert!(error.contains("locked"), "{part}: {error}");
+        drop(locking);
+        assert_eq!(stage.events(), all, "{part}");
+        assert_eq!(stage.store.count_letters().wait().unwrap(), 3, "{part}");
+        let still = stage.store.count_pending().wait().unwrap();
+        assert_eq!(still, pending, "{part}");
+    }
 }
 
 #[test]

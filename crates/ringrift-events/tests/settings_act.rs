@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ringrift_events::config::{Config, Home};
 
-/// A source file without its tests and without white space.
+/// A source file without its tests, and without white space save between two words.
 struct Source {
     path: PathBuf,
     text: String,
@@ -34,31 +34,67 @@ fn collect(folder: &Path, sources: &mut Vec<Source>) {
         } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
             let text = std::fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-            let text = code
+            let lines = code
                 .lines()
-                .map(|line| line.split("//").next().unwrap_or_default())
-                .flat_map(str::split_whitespace)
-                .collect();
-            sources.push(Source { path, text });
+                .map(|line| line.split("//").next().unwrap_or_default());
+            sources.push(Source {
+                path,
+                text: tight(lines.flat_map(str::split_whitespace)),
+            });
         }
     }
 }
 
-/// Whether `word` stands in `text` as a whole, at its end at least.
+fn is_of_a_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// The words joined, with one space where they would run into one.
+fn tight<'w>(words: impl Iterator<Item = &'w str>) -> String {
+    words.fold(String::new(), |mut text, word| {
+        if text.ends_with(is_of_a_word) && word.starts_with(is_of_a_word) {
+            text.push(' ');
+        }
+        text.push_str(word);
+        text
+    })
+}
+
+/// Whether `word` stands in `text` as a whole.
 fn has(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| {
-        let next = text[at + word.len()..].chars().next();
-        !next.is_some_and(|next| next.is_alphanumeric() || next == '_')
+        let begins = !word.starts_with(is_of_a_word) || !text[..at].ends_with(is_of_a_word);
+        begins && !text[at + word.len()..].starts_with(is_of_a_word)
     })
+}
+
+/// The names that `text` gives to a whole section: `let NAME = &….SECTION;`.
+fn aliases<'t>(text: &'t str, section: &str) -> Vec<&'t str> {
+    let end = format!(".{section}");
+    text.split(';')
+        .filter_map(|statement| {
+            let (_, statement) = statement.rsplit_once("let ")?;
+            let (name, value) = statement.split_once('=')?;
+            (value.starts_with('&') && value.ends_with(&end)).then_some(name)
+        })
+        .collect()
+}
+
+/// Whether `text` reads a setting: `.section.field`, or `name.field` of a name for the section. A
+/// name without a section is read as `.name`.
+fn reads(text: &str, name: &str) -> bool {
+    has(text, &format!(".{name}"))
+        || name.split_once('.').is_some_and(|(section, field)| {
+            aliases(text, section)
+                .iter()
+                .any(|alias| has(text, &format!("{alias}.{field}")))
+        })
 }
 
 fn unread(sources: &[Source], names: impl IntoIterator<Item = String>) -> Vec<String> {
     names
         .into_iter()
-        .filter(|name| {
-            let read = format!(".{name}");
-            !sources.iter().any(|source| has(&source.text, &read))
-        })
+        .filter(|name| !sources.iter().any(|source| reads(&source.text, name)))
         .collect()
 }
 
@@ -101,11 +137,7 @@ fn handed(rules: &str) -> Vec<String> {
         .filter_map(|part| {
             let (field, value) = part.split_once([':', '='])?;
             let field = field.rsplit('.').next()?;
-            // `let name = …` and `mut name: …`, their white space gone, are no fields.
-            let local = field.starts_with("let") || field.starts_with("mut");
-            let plain = !local
-                && !field.is_empty()
-                && field.chars().all(|c| c.is_alphanumeric() || c == '_');
+            let plain = !field.is_empty() && field.chars().all(is_of_a_word);
             (plain && !value.starts_with(':') && !value.starts_with('&')).then(|| field.to_owned())
         })
         .collect()
@@ -117,7 +149,16 @@ fn a_setting_that_nobody_reads_is_found() {
         path: PathBuf::from("x.rs"),
         text: text.to_owned(),
     };
-    let sources = [source("settings.store.lease_of;self.store.readers)")];
-    let names = ["store.lease", "store.readers"].map(str::to_owned);
-    assert_eq!(unread(&sources, names), ["store.lease"]);
+    let sources = [
+        source("settings.store.lease_of;self.store.readers)"),
+        source("{let set=&self.doctor;set.overdue,reset.unread}"),
+    ];
+    let names = [
+        "store.lease",
+        "store.readers",
+        "doctor.overdue",
+        "doctor.unread",
+    ];
+    let unread = unread(&sources, names.map(str::to_owned));
+    assert_eq!(unread, ["store.lease", "doctor.unread"]);
 }

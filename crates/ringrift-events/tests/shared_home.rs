@@ -89,6 +89,12 @@ fn live(home: &Path) {
                 }
                 println!("\ndone check");
             }
+            "back up" => {
+                let name = format!("backup-{}.db", std::process::id());
+                let to = home.join("data/coordination").join(name);
+                system.store().backup(to).wait().unwrap();
+                println!("\ndone back up");
+            }
             "close" => {
                 system.close();
                 println!("\ndone close");
@@ -266,6 +272,8 @@ fn two_users_of_a_group_share_a_home_in_any_order_and_with_any_umask() {
             let mut second = start(second);
             second.ask("publish");
             first.ask("publish");
+            // A backup of either is the other's too, and so is the copy that `queue clear` keeps.
+            first.ask("back up");
             for process in [&mut first, &mut second] {
                 process.ask("check");
                 let shut_out = process.said("shut out of ");

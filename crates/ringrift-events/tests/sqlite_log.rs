@@ -60,6 +60,7 @@ fn an_idempotency_key_with_another_payload_is_refused_and_nothing_of_the_batch_s
     let keyed = |payload: &str| Draft {
         event: Arc::new(event(&store, "training_completed", payload)),
         idempotency_key: Some("run-7".to_owned()),
+        call_site: None,
     };
     let plain = |drafts| Batch {
         drafts,
@@ -72,6 +73,7 @@ fn an_idempotency_key_with_another_payload_is_refused_and_nothing_of_the_batch_s
     let other = Draft {
         event: Arc::new(event(&store, "training_started", "{}")),
         idempotency_key: None,
+        call_site: None,
     };
     let error = store
         .append(plain(vec![other, keyed("{\"x\":1}")]), None)
@@ -123,6 +125,7 @@ fn power_durability_answers_and_others_see_the_event() {
         let drafts = vec![Draft {
             event: Arc::new(event(&a, "training_completed", "{}")),
             idempotency_key: None,
+            call_site: None,
         }];
         let appended = a.append(Batch { drafts, durability }, None).wait().unwrap();
         assert!(

@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use ringrift_events::clock::{Clock as _, SystemClock, Time};
 use ringrift_events::event::{EventId, ProcessId, Seq};
-use ringrift_events::store::ErrorCode;
 use ringrift_events::store::log::Log as _;
 use ringrift_events::store::registry::{
     Counters, Liveness, ProcessState, Recent, Registry as _, Running,
 };
 use ringrift_events::store::sqlite::SqliteStore;
 use ringrift_events::store::subscriptions::SubscriptionId;
-use ringrift_events::verdict::Code;
+use ringrift_events::store::{ErrorCode, Upkeep as _};
+use ringrift_events::verdict::{Code, Effort};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlite_support::{Home, batch, event, options};
 
@@ -88,7 +88,9 @@ fn running(n: u64) -> Running {
         seq: Some(Seq(n.cast_signed())),
         since: Time(9),
         step: None,
+        step_since: None,
         abandoned: false,
+        effort: Effort::default(),
     }
 }
 
@@ -191,6 +193,9 @@ fn what_a_process_ran_is_known_while_it_lives_and_after_it_was_killed() {
     let check = |state: &ProcessState| {
         let mut wanted = running(2);
         wanted.step = Some("db:load".to_owned());
+        wanted.step_since = state.running.first().and_then(|run| run.step_since);
+        let entered = wanted.step_since.expect("when the step was entered");
+        assert!(entered <= SystemClock.now(), "entered at {entered:?}");
         assert_eq!(state.running, [wanted]);
         assert_eq!(state.recent, [recent(1)]);
         assert_eq!((state.counters.done, state.polled_to), (1, Seq(5)));
@@ -414,6 +419,38 @@ fn whoever_keeps_writers_waiting_is_named_while_they_wait() {
     drop(shell);
     pending.wait().unwrap();
     assert_eq!(state_of(&store, store.process()).blocked_by, None);
+}
+
+#[test]
+fn a_store_that_cannot_be_joined_names_the_holder_and_so_do_the_figures_meanwhile() {
+    let home = Home::new();
+    let looker = home.open();
+    let shell = Shell::hold(&home);
+    let named = format!("process {} (sqlite3 ", shell.0.id());
+    let notes = looker.figures().wait().unwrap().notes.join("\n");
+    assert!(
+        notes.contains(&named) && notes.contains(" UTC or before"),
+        "{notes}"
+    );
+    assert!(!notes.contains("waits for it"), "{notes}");
+    let mut options = home.options();
+    options.busy_timeout = Duration::from_secs(3);
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| SqliteStore::open(options).map(drop).unwrap_err());
+        let waits = format!("; process {} waits for it", std::process::id());
+        let end = SystemClock.monotonic() + Duration::from_secs(20);
+        let mut notes = String::new();
+        while !notes.contains(&waits) {
+            assert!(SystemClock.monotonic() < end, "{notes}");
+            notes = looker.figures().wait().unwrap().notes.join("\n");
+        }
+        assert!(notes.contains(&named), "{notes}");
+        let error = opening.join().unwrap();
+        assert_eq!(error.code, ErrorCode::Busy);
+        assert!(error.message.contains(&named), "{error}");
+    });
+    drop(shell);
+    assert_eq!(looker.figures().wait().unwrap().notes.join("\n"), "");
 }
 
 #[test]

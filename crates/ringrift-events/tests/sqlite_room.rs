@@ -18,19 +18,24 @@ use ringrift_events::config::{Config, ConfigSources, Home as HomeFolder};
 use ringrift_events::handler::{Function, NotDone};
 use ringrift_events::router::{Error, Publish, Subscribe, Subscription};
 use ringrift_events::store::ErrorCode;
+use ringrift_events::store::Upkeep as _;
 use ringrift_events::store::letters::LetterFilter;
 use ringrift_events::store::log::Log as _;
 use ringrift_events::store::sqlite::SqliteStore;
 use ringrift_events::system::System;
 use sqlite_support::{Home, batch, event};
 
-fn system(home: &Path, flags: &[&str]) -> System {
+fn config(home: &Path, flags: &[&str]) -> Config {
     let mut sources = ConfigSources::of_process(HomeFolder::at(home));
     sources.flags = vec!["store.disk_free_min_percent=0".to_owned()];
     sources
         .flags
         .extend(flags.iter().map(|flag| (*flag).to_owned()));
-    System::open(Config::load(sources).unwrap()).unwrap()
+    Config::load(sources).unwrap()
+}
+
+fn system(home: &Path, flags: &[&str]) -> System {
+    System::open(config(home, flags)).unwrap()
 }
 
 fn publish(system: &System, payload: &str) -> Result<(), Error> {
@@ -101,6 +106,38 @@ fn a_nearly_full_disk_refuses_the_very_first_publish_of_a_process() {
 }
 
 #[test]
+fn a_full_disk_is_told_by_health_and_figures_of_any_process() {
+    let home = Home::new();
+    let system = system(home.path(), &[]);
+    publish(&system, "{}").unwrap();
+    assert_eq!(system.health().message, "");
+    system.close();
+    // More than any disk has free, and than the setting takes.
+    let mut config = config(home.path(), &[]);
+    config.settings.store.disk_free_min_percent = 101;
+    let system = System::open(config).unwrap();
+    let error = publish(&system, "{}").unwrap_err();
+    assert_eq!(error.code(), "PUB_BACKPRESSURE", "{error}");
+    let health = system.health();
+    assert!(!health.healthy, "{health:?}");
+    let said = "nothing can be published: ";
+    assert!(health.message.starts_with(said), "{}", health.message);
+    assert!(
+        health.message.contains("% of the disk"),
+        "{}",
+        health.message
+    );
+    let mut options = home.options();
+    (options.read_only, options.create) = (true, false);
+    options.disk_free_min_percent = 101;
+    let reader = SqliteStore::open(options).unwrap();
+    let figures = reader.figures().wait().unwrap();
+    assert_eq!(figures.held_back.len(), 1, "{figures:?}");
+    reader.close();
+    system.close();
+}
+
+#[test]
 fn a_log_full_of_unsettled_work_holds_publishing_back_until_its_holder_goes_on() {
     let home = Home::new();
     let system = system(home.path(), &["retention.log_events_max=100"]);
@@ -112,6 +149,12 @@ fn a_log_full_of_unsettled_work_holds_publishing_back_until_its_holder_goes_on()
     assert!(error.is_retryable() && !error.may_have_applied());
     assert!(error.to_string().contains("evaluator"), "{error}");
     assert_eq!(error.next().unwrap(), "ringrift subs show evaluator");
+    assert!(
+        system
+            .health()
+            .message
+            .contains("evaluator has not settled")
+    );
     let head = system.store().head().wait().unwrap().seq.0;
     assert_eq!(head, i64::try_from(published).unwrap(), "nothing half-done");
     subscription.resume("test").unwrap();

@@ -11,7 +11,6 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use ringrift_events::clock::{Clock, ManualClock, SystemClock, Time};
 use ringrift_events::event::{EventType, Seq};
@@ -19,7 +18,7 @@ use ringrift_events::router::Subscribe;
 use ringrift_events::store::log::TypeSet;
 use ringrift_events::store::subscriptions::Start;
 use ringrift_events::system::System;
-use support::{Seen, World, is_long, number_from, publish_numbers, until};
+use support::{Seen, World, beside_each_other, is_long, number_from, publish_numbers, until};
 
 /// Orders over the store in memory; one in [`SQLITE_EVERY`] runs over SQLite instead.
 const ORDERS: u64 = 1_000;
@@ -37,8 +36,8 @@ const TYPE: &str = "MODEL_PROMOTED";
 
 /// The durable names, by how they begin.
 const NAMES: [(&str, Start); 3] = [
-    ("from the beginning", Start::Beginning),
-    ("from now", Start::Now),
+    ("from-the-beginning", Start::Beginning),
+    ("from-now", Start::Now),
     ("shared", Start::Beginning),
 ];
 
@@ -167,20 +166,9 @@ fn durable_subscriptions_lose_nothing_in_any_order_of_starts() {
     let orders = number_from("RINGRIFT_ORDERS").unwrap_or(orders);
     let first = number_from("RINGRIFT_SEED").unwrap_or_else(|| SystemClock.random() >> 16);
     eprintln!("seeds {first} to {}", first + orders - 1);
-    let next = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(orders) {
-            scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::SeqCst);
-                    if number >= orders {
-                        return;
-                    }
-                    let replay = Replay(first + number);
-                    run(first + number);
-                    drop(replay);
-                }
-            });
-        }
+    beside_each_other(first..first + orders, AT_ONCE, |seed| {
+        let replay = Replay(seed);
+        run(seed);
+        drop(replay);
     });
 }

@@ -2,13 +2,15 @@
 //!
 //! Each check is a pure function from text to findings, so each has a test that feeds it a bad
 //! text and sees it fail. `TIDY_WRITE=1 cargo test -p ringrift-events --test tidy` rewrites the
-//! generated pages and lists (`docs/errors/README.md`, `docs/verdicts.md`, `tests/tidy/plain.txt`);
+//! generated pages and lists (`docs/errors/README.md`, `docs/findings/README.md`, `docs/verdicts.md`, `tests/tidy/plain.txt`);
 //! read the difference before you commit it.
 
 #![cfg(test)]
 
 #[path = "tidy/codes.rs"]
 mod codes;
+#[path = "tidy/findings.rs"]
+mod findings;
 #[path = "tidy/floors.rs"]
 mod floors;
 #[path = "tidy/form.rs"]
@@ -142,6 +144,25 @@ fn the_index_of_errors_is_what_the_pages_say() {
     generated(
         &tree.root.join("docs/errors/README.md"),
         &codes::index(&codes::pages(&tree)),
+    );
+}
+
+#[test]
+fn every_finding_has_a_page_and_every_page_a_finding() {
+    none(findings::check_pages(&findings::pages(&Tree::read())));
+}
+
+#[test]
+fn every_finding_is_brought_about_by_a_test() {
+    none(findings::check_tests(&Tree::read().sources));
+}
+
+#[test]
+fn the_index_of_findings_is_what_the_code_says() {
+    let tree = Tree::read();
+    generated(
+        &tree.root.join("docs/findings/README.md"),
+        &findings::index(),
     );
 }
 

@@ -1,13 +1,14 @@
-//! `ringrift codes`: every verdict and error code, what it means, what to run next.
+//! `ringrift codes`: every verdict, finding and error code, what it means, what to run next.
 
 use clap::Args as ClapArgs;
+use ringrift_events::doctor::FindingCode;
 use ringrift_events::verdict::Code;
 use serde::Serialize;
 
 use crate::call::Call;
 use crate::failure::{Done, Error};
 use crate::output::{Report, Text};
-use crate::pages::{PAGES, meaning};
+use crate::pages::{FINDINGS, PAGES, meaning, next};
 use crate::resolve::nearest;
 
 /// The arguments of `codes`.
@@ -32,6 +33,21 @@ struct Verdict {
 struct ErrorRow {
     code: &'static str,
     meaning: String,
+    /// The command to run next where the error itself names none.
+    next: Option<&'static str>,
+    /// The whole page, when one code was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct FindingRow {
+    code: &'static str,
+    severity: &'static str,
+    /// The runbook's cause, by its slug.
+    cause: Option<&'static str>,
+    meaning: &'static str,
+    next: Option<&'static str>,
     /// The whole page, when one code was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<&'static str>,
@@ -40,6 +56,7 @@ struct ErrorRow {
 #[derive(Serialize)]
 struct Codes {
     verdicts: Vec<Verdict>,
+    findings: Vec<FindingRow>,
     errors: Vec<ErrorRow>,
 }
 
@@ -47,6 +64,7 @@ struct Codes {
 pub(crate) fn run(call: &Call, args: &Args) -> Done {
     let mut codes = Codes {
         verdicts: verdicts(),
+        findings: findings(),
         errors: errors(),
     };
     if let Some(wanted) = &args.code {
@@ -55,14 +73,19 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
             .verdicts
             .iter()
             .map(|row| row.code)
+            .chain(codes.findings.iter().map(|row| row.code))
             .chain(codes.errors.iter().map(|row| row.code))
             .collect();
         codes.verdicts.retain(|row| row.code == upper);
+        codes.findings.retain(|row| row.code == upper);
         codes.errors.retain(|row| row.code == upper);
+        for row in &mut codes.findings {
+            row.page = page(row.code);
+        }
         for row in &mut codes.errors {
             row.page = page(row.code);
         }
-        if codes.verdicts.is_empty() && codes.errors.is_empty() {
+        if codes.verdicts.is_empty() && codes.findings.is_empty() && codes.errors.is_empty() {
             return Err(Error::NotFound {
                 kind: "code",
                 value: wanted.clone(),
@@ -86,20 +109,33 @@ fn verdicts() -> Vec<Verdict> {
         .collect()
 }
 
+fn findings() -> Vec<FindingRow> {
+    let row = |code: &FindingCode| FindingRow {
+        code: code.as_str(),
+        severity: code.severity().as_str(),
+        cause: code.cause(),
+        meaning: code.meaning(),
+        next: next(code.as_str()),
+        page: None,
+    };
+    FindingCode::ALL.iter().map(row).collect()
+}
+
 fn errors() -> Vec<ErrorRow> {
     PAGES
         .iter()
         .map(|(code, page)| ErrorRow {
             code,
             meaning: meaning(page),
+            next: next(code),
             page: None,
         })
         .collect()
 }
 
 fn page(code: &str) -> Option<&'static str> {
-    PAGES
-        .iter()
+    let mut pages = PAGES.iter().chain(FINDINGS);
+    pages
         .find(|(known, _)| *known == code)
         .map(|(_, page)| *page)
 }
@@ -117,6 +153,30 @@ impl Report for Codes {
             );
         }
         if let [
+            FindingRow {
+                page: Some(page), ..
+            },
+        ] = self.findings.as_slice()
+        {
+            text.line(page.trim_end());
+        } else if !self.findings.is_empty() {
+            text.title("Findings");
+            text.table(
+                &["code", "severity", "cause", "meaning"],
+                self.findings
+                    .iter()
+                    .map(|row| {
+                        vec![
+                            row.code.into(),
+                            row.severity.into(),
+                            row.cause.unwrap_or_default().into(),
+                            row.meaning.into(),
+                        ]
+                    })
+                    .collect(),
+            );
+        }
+        if let [
             ErrorRow {
                 page: Some(page), ..
             },
@@ -126,10 +186,16 @@ impl Report for Codes {
         } else if !self.errors.is_empty() {
             text.title("Errors");
             text.table(
-                &["code", "meaning"],
+                &["code", "meaning", "next"],
                 self.errors
                     .iter()
-                    .map(|row| vec![row.code.into(), row.meaning.as_str().into()])
+                    .map(|row| {
+                        vec![
+                            row.code.into(),
+                            row.meaning.as_str().into(),
+                            row.next.unwrap_or_default().into(),
+                        ]
+                    })
                     .collect(),
             );
         }

@@ -2,11 +2,12 @@
 
 use clap::{Args as ClapArgs, CommandFactory};
 use clap_complete::Shell;
+use serde::Serialize;
 
 use crate::call::Call;
 use crate::cli::Cli;
-use crate::exit::Exit;
 use crate::failure::Done;
+use crate::output::{Report, Text};
 
 /// The arguments of `completion`.
 #[derive(ClapArgs, Debug)]
@@ -19,10 +20,25 @@ pub(crate) struct Args {
     shell: Shell,
 }
 
+#[derive(Serialize)]
+struct Completion {
+    shell: String,
+    script: String,
+}
+
 /// Prints it.
 pub(crate) fn run(call: &Call, args: &Args) -> Done {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "ringrift", &mut script);
-    call.raw(&String::from_utf8_lossy(&script))?;
-    Ok(Exit::Ok)
+    let completion = Completion {
+        shell: args.shell.to_string(),
+        script: String::from_utf8_lossy(&script).into_owned(),
+    };
+    call.answer("completion", &completion)
+}
+
+impl Report for Completion {
+    fn write(&self, text: &mut Text) {
+        text.line(self.script.trim_end());
+    }
 }

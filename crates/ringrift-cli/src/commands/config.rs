@@ -5,6 +5,7 @@ use ringrift_events::config::{Origin, Setting};
 use serde::Serialize;
 
 use crate::call::Call;
+use crate::exit::Exit;
 use crate::failure::{Done, Error};
 use crate::open;
 use crate::output::{Cell, Paint, Report, Text};
@@ -25,7 +26,7 @@ enum Verb {
 
 #[derive(ClapArgs, Debug)]
 #[command(
-    after_help = "Examples:\n  ringrift config show --origin\n  ringrift config show handler\n  ringrift --set handler.time_limit=10m config show handler.time_limit --origin"
+    after_help = "Examples:\n  ringrift config show --origin\n  ringrift config show handler\n  ringrift --set handler.time_limit=10m config show handler.time_limit --origin\n\nExits 1 when a part of the file or the environment is refused; the rest is shown."
 )]
 struct Show {
     /// Only settings whose name begins with this.
@@ -44,6 +45,8 @@ struct Show {
 #[derive(Serialize)]
 struct Shown {
     settings: Vec<Row>,
+    /// What was passed over of the file and the environment, in words.
+    refused: Vec<String>,
     #[serde(skip)]
     origin: bool,
 }
@@ -83,13 +86,16 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
         }
         .into());
     }
-    call.answer(
-        "config show",
-        &Shown {
-            settings,
-            origin: show.origin,
-        },
-    )
+    let exit = match config.refused.is_empty() {
+        true => Exit::Ok,
+        false => Exit::No,
+    };
+    let shown = Shown {
+        settings,
+        refused: config.refused,
+        origin: show.origin,
+    };
+    call.answer_as("config show", &shown, exit)
 }
 
 impl Row {

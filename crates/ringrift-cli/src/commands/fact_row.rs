@@ -1,5 +1,6 @@
 //! One recorded fact or operator's act, as a row.
 
+use ringrift_events::explain::readable;
 use ringrift_events::store::registry::Fact;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -51,7 +52,7 @@ impl FactRow {
             self.subscription.clone().unwrap_or_default().into(),
             self.process.clone().unwrap_or_default().into(),
             self.by.clone().unwrap_or_default().into(),
-            one_line(self.evidence.get(), PREVIEW_CHARS).into(),
+            one_line(&readable(self.evidence.get()), PREVIEW_CHARS).into(),
         ]
     }
 }

@@ -21,6 +21,10 @@ pub(crate) struct Args {
     #[arg(value_name = "FOLDER")]
     folder: Option<PathBuf>,
 
+    /// Where the home's database was lost, begin with an empty one. A database that is there stays.
+    #[arg(long)]
+    anew: bool,
+
     /// Share it with this group (a name or a number).
     #[arg(long, value_name = "GROUP")]
     group: Option<String>,
@@ -45,13 +49,20 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
         .or_else(|| std::env::var_os(HOME_VARIABLE).map(PathBuf::from))
         .filter(|root| !root.as_os_str().is_empty())
         .unwrap_or_else(|| PathBuf::from("."));
+    // A file that is there may be refused: then nothing is made.
+    open::config_of(call, Home::at(&root))?;
     let created = match &args.group {
         Some(group) => Home::create_shared(&root, group)?,
         None => Home::create(&root)?,
     };
     // The store is opened once, so that its file is there with the right mode and version.
     let named = call.with_home(created.home.root());
-    let store = open::of_home(&named, Access::Write)?;
+    let access = if args.anew {
+        Access::Anew
+    } else {
+        Access::Write
+    };
+    let store = open::of_home(&named, access)?;
     store.close();
     call.at_home(created.home.root());
     call.answer(

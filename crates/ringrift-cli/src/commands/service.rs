@@ -22,19 +22,19 @@ const STOP_MARGIN_S: u64 = 10;
 )]
 pub(crate) struct Args {
     /// The user it runs as; the one systemd runs it for otherwise.
-    #[arg(long, value_name = "USER")]
+    #[arg(long, value_name = "USER", value_parser = plain_word)]
     user: Option<String>,
 
     /// The group it runs as.
-    #[arg(long, value_name = "GROUP")]
+    #[arg(long, value_name = "GROUP", value_parser = plain_word)]
     group: Option<String>,
 
     /// What the unit is called.
-    #[arg(long, value_name = "NAME", default_value = "ringrift")]
+    #[arg(long, value_name = "NAME", default_value = "ringrift", value_parser = plain_word)]
     name: String,
 
     /// What it runs: the arguments of `ringrift` after the home.
-    #[arg(long, value_name = "ARGUMENTS", default_value = "run")]
+    #[arg(long, value_name = "ARGUMENTS", default_value = "run", value_parser = one_line)]
     run: String,
 }
 
@@ -46,17 +46,13 @@ struct Unit {
 
 /// Prints it.
 pub(crate) fn run(call: &Call, args: &Args) -> Done {
-    let program = std::env::current_exe().map_err(|source| Error::Io {
-        what: "cannot tell where this program lies".to_owned(),
-        source,
-    })?;
     let home = home(call)?;
     call.at_home(&home);
     let config = open::config_of(call, Home::at(&home))?;
     let grace = config.settings.process.shutdown_grace.as_secs();
     let unit = Unit {
         name: format!("{}.service", args.name),
-        text: unit_text(&program, &home, args, grace),
+        text: unit_text(call.program(), &home, args, grace),
     };
     call.answer("service", &unit)
 }
@@ -84,7 +80,7 @@ fn unit_text(program: &Path, home: &Path, args: &Args, grace_s: u64) -> String {
     format!(
         "# /etc/systemd/system/{name}.service
 [Unit]
-Description=RingRift Events ({run})
+Description=RingRift Events ({what})
 After=local-fs.target
 StartLimitIntervalSec=600
 StartLimitBurst=10
@@ -105,10 +101,29 @@ LimitNOFILE=65536
 WantedBy=multi-user.target
 ",
         name = args.name,
-        run = args.run,
+        what = args.run.replace('%', "%%"),
+        // Neither systemd's specifiers nor its variables: the arguments mean what they say.
+        run = args.run.replace('%', "%%").replace('$', "$$"),
         program = unit_word(&program.display().to_string()),
         stop = grace_s + STOP_MARGIN_S,
     )
+}
+
+/// A user, a group or a unit: a word that means the same to systemd.
+fn plain_word(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.@:".contains(c);
+    if text.is_empty() || !text.chars().all(plain) {
+        return Err("letters, digits, and any of - _ . @ : make a name".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// One line of a unit: another one would be another setting.
+fn one_line(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() || text.chars().any(char::is_control) {
+        return Err("it must be one line that is not empty".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// A word as systemd takes it: `%` starts a specifier, blanks split words.
@@ -147,5 +162,19 @@ mod tests {
             &args,
             10
         ));
+    }
+
+    #[test]
+    fn what_it_runs_is_taken_literally_and_is_one_line() {
+        let args = Args {
+            user: None,
+            group: None,
+            name: "ringrift".into(),
+            run: "subscribe X --exec 'date +%F > $HOME/a'".into(),
+        };
+        let unit = unit_text(Path::new("/r"), Path::new("/h"), &args, 10);
+        assert!(unit.contains("'date +%%F > $$HOME/a'"), "{unit}");
+        assert!(one_line("run\nUser=root").is_err());
+        assert!(plain_word("a b").is_err() && plain_word("").is_err());
     }
 }

@@ -1,13 +1,13 @@
 //! `ringrift status`: the home at a glance, cheap whatever the log's size.
 
 use clap::Args as ClapArgs;
+use ringrift_events::metrics::Standing;
 use ringrift_events::store::Store;
-use ringrift_events::store::registry::{Liveness, ProcessState};
-use ringrift_events::store::subscriptions::{Kind, SubscriptionState};
+use ringrift_events::store::subscriptions::SubscriptionState;
 use ringrift_events::store::upkeep::Figures;
 use serde::Serialize;
 
-use super::daemons::row::{self as daemon_row, DaemonRow};
+use super::daemons::row::{self as daemon_row, DaemonRow, Sweep};
 use super::processes::row::{self as process_row, ProcessRow};
 use super::subs::row::{self as subscription_row, SubscriptionRow};
 use crate::call::Call;
@@ -33,6 +33,8 @@ struct Status {
     findings: Vec<String>,
     #[serde(flatten)]
     figures: Figures,
+    /// In the place of the figures' pair: who last looked for dead processes, as `daemons ls` says.
+    swept: Option<Sweep>,
     pending: Option<u64>,
     processes: Vec<ProcessRow>,
     subscriptions: Vec<SubscriptionRow>,
@@ -73,6 +75,7 @@ fn look(call: &Call, store: &dyn Store, count: bool, limits: &Limits) -> Result<
     );
     let (figures, processes) = (figures.wait()?, processes.wait()?);
     let (states, daemons) = (states.wait()?, daemons.wait()?);
+    let standing = Standing::look(store)?;
     let pending = if count {
         Some(store.count_pending().wait()?)
     } else {
@@ -91,10 +94,10 @@ fn look(call: &Call, store: &dyn Store, count: bool, limits: &Limits) -> Result<
                 .iter()
                 .any(|state| state.process.id == daemon.process && lives(state))
         })
-        .map(|daemon| DaemonRow::of(call, daemon, &processes))
+        .map(|daemon| DaemonRow::of(call, daemon, &processes, figures.swept))
         .collect();
     Ok(Status {
-        findings: findings(&figures, &processes, &states, &idle, pending, limits),
+        findings: findings(&figures, &standing, &states, &idle, pending, limits),
         pending,
         processes: processes
             .iter()
@@ -107,36 +110,37 @@ fn look(call: &Call, store: &dyn Store, count: bool, limits: &Limits) -> Result<
             .map(|state| SubscriptionRow::of(call, state, figures.head))
             .collect(),
         daemons: idle,
-        figures,
+        swept: Sweep::of(call, figures.swept, &processes),
+        figures: Figures {
+            swept: None,
+            ..figures
+        },
     })
 }
 
 fn findings(
     figures: &Figures,
-    processes: &[ProcessState],
+    standing: &Standing,
     states: &[SubscriptionState],
     idle: &[DaemonRow],
     pending: Option<u64>,
     limits: &Limits,
 ) -> Vec<String> {
-    let mut findings = figures.notes.clone();
-    for state in processes {
-        if state.liveness == Liveness::Hung {
-            findings.push(format!(
-                "process {} (pid {}) hangs: its heartbeat stopped",
-                state.process.id, state.process.pid
-            ));
-        }
-    }
+    let held_back = figures.held_back.iter();
+    let mut findings: Vec<String> = held_back
+        .map(|why| format!("nothing can be published: {why}"))
+        .collect();
+    findings.extend(figures.notes.iter().cloned());
+    let hung = standing.hung.iter();
+    findings.extend(hung.map(|one| format!("{one} hangs: its heartbeat stopped")));
+    let unhosted = standing.unhosted.iter();
+    findings.extend(unhosted.map(|name| format!("{name} owes events that no live process takes")));
     for state in states.iter().filter(|state| state.ended_at.is_none()) {
-        let definition = state.current();
-        if definition.kind == Kind::Durable && state.hosts.is_empty() {
-            findings.push(format!("no live process hosts {}", definition.name));
-        }
         if let Some((_, by)) = &state.paused {
-            findings.push(format!("{} is paused by {by}", definition.name));
+            findings.push(format!("{} is paused by {by}", state.current().name));
         }
     }
+    findings.extend(standing.stalled.iter().cloned());
     for daemon in idle {
         findings.push(format!(
             "{} is {} in pid {}",

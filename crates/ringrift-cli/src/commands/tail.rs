@@ -100,6 +100,7 @@ fn timed_out(args: &Args, left: Option<u64>) -> Done {
         (Some(left), Some(limit)) => Err(Error::TimedOut {
             what: format!("{left} of the awaited events did not come"),
             limit: crate::output::duration_text(limit),
+            next: "ringrift events ls".to_owned(),
         }
         .into()),
         (Some(_) | None, _) => Ok(Exit::Ok),

@@ -41,6 +41,8 @@ pub(crate) struct Style {
     pub(crate) color: bool,
     /// The columns of the terminal that reads: tables fit them.
     pub(crate) width: Option<u16>,
+    /// A terminal reads that shows Unicode: plots may use its blocks.
+    pub(crate) unicode: bool,
 }
 
 impl Style {
@@ -49,6 +51,7 @@ impl Style {
     pub(crate) const PLAIN: Style = Style {
         color: false,
         width: None,
+        unicode: false,
     };
 
     /// The style of standard output.
@@ -57,6 +60,7 @@ impl Style {
             width: comfy_table::Table::new()
                 .width()
                 .filter(|width| *width >= WIDTH_MIN),
+            unicode: std::io::stdout().is_terminal() && is_utf8(|name| std::env::var(name).ok()),
             ..Style::of(std::io::stdout().is_terminal(), choice)
         }
     }
@@ -74,7 +78,11 @@ impl Style {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
         };
-        Style { color, width: None }
+        Style {
+            color,
+            width: None,
+            unicode: false,
+        }
     }
 
     /// The text in the colour of `paint`, or as it is.
@@ -93,6 +101,18 @@ impl Style {
     }
 }
 
+/// Whether the locale's text is UTF-8: the first of these variables that says anything decides.
+fn is_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let said = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .filter_map(|name| variable(name))
+        .find(|value| !value.is_empty());
+    said.is_some_and(|value| {
+        let value = value.to_ascii_lowercase();
+        value.contains("utf-8") || value.contains("utf8")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +123,20 @@ mod tests {
         assert!(Style::of(false, ColorChoice::Always).color);
         assert!(!Style::of(true, ColorChoice::Never).color);
         assert_eq!(Style::PLAIN.paint(Paint::Bad, "dead"), "dead");
+    }
+
+    #[test]
+    fn the_first_variable_that_says_anything_decides_about_unicode() {
+        let of = |all: &'static str, lang: &'static str| {
+            is_utf8(move |name| match name {
+                "LC_ALL" => Some(all.to_owned()),
+                "LANG" => Some(lang.to_owned()),
+                _ => None,
+            })
+        };
+        assert!(of("", "de_DE.UTF-8"));
+        assert!(of("C.utf8", "C"));
+        assert!(!of("C", "de_DE.UTF-8"));
+        assert!(!of("", ""));
     }
 }

@@ -3,19 +3,25 @@
 use comfy_table::{Attribute, Color, ContentArrangement, Table, presets};
 
 use super::style::{Paint, Style};
-use super::visible;
+use super::{Moment, Zone, one_line, visible};
+use ringrift_events::clock::Time;
+
+/// Most characters of a cell: every row of a table is as wide as its widest cell.
+const CELL_CHARS_MAX: usize = 250;
 
 /// A page of text that grows downwards.
 pub(crate) struct Text {
     style: Style,
+    zone: Zone,
     page: String,
 }
 
 impl Text {
     /// An empty page.
-    pub(crate) fn new(style: Style) -> Text {
+    pub(crate) fn new(style: Style, zone: Zone) -> Text {
         Text {
             style,
+            zone,
             page: String::new(),
         }
     }
@@ -23,6 +29,21 @@ impl Text {
     /// The page as it stands.
     pub(crate) fn finish(self) -> String {
         self.page
+    }
+
+    /// How it is dressed.
+    pub(crate) fn style(&self) -> Style {
+        self.style
+    }
+
+    /// A moment in the zone of this page.
+    pub(crate) fn moment(&self, time: Time) -> Moment {
+        self.zone.show(time)
+    }
+
+    /// A sentence of the library with its times in the zone of this page.
+    pub(crate) fn told(&self, sentence: &str) -> String {
+        self.zone.told(sentence)
     }
 
     /// The text in the colour of `paint`, where colour is wanted.
@@ -110,9 +131,11 @@ impl Cell {
         }
     }
 
-    /// A cell never breaks a line by itself and never commands a terminal.
+    /// A cell never breaks a line by itself, never commands a terminal, and widens no column beyond
+    /// its bound: JSON has the whole.
     fn dressed(self) -> comfy_table::Cell {
         let text = visible(&self.text).replace(['\n', '\t'], " ");
+        let text = one_line(&text, CELL_CHARS_MAX);
         let cell = comfy_table::Cell::new(text);
         match self.paint {
             None => cell,
@@ -140,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_table_that_no_terminal_reads_has_one_line_a_row() {
-        let mut text = Text::new(Style::PLAIN);
+        let mut text = Text::new(Style::PLAIN, Zone::utc());
         text.table(
             &["name", "what"],
             vec![
@@ -155,11 +178,27 @@ mod tests {
     }
 
     #[test]
+    fn one_long_cell_pads_the_others_to_its_bound_at_most() {
+        let mut text = Text::new(Style::PLAIN, Zone::utc());
+        let rows = vec![
+            vec!["k".repeat(60_000).into(), "x".into()],
+            vec!["a".into(), "y".into()],
+        ];
+        text.table(&["key", "what"], rows);
+        let page = text.finish();
+        assert!(page.contains("… (+58.3 KiB)"), "{page}");
+        assert!(page.lines().all(|line| line.chars().count() < 300));
+    }
+
+    #[test]
     fn a_table_fits_the_terminal_that_reads_it() {
-        let mut text = Text::new(Style {
-            width: Some(60),
-            ..Style::PLAIN
-        });
+        let mut text = Text::new(
+            Style {
+                width: Some(60),
+                ..Style::PLAIN
+            },
+            Zone::utc(),
+        );
         text.table(
             &["name", "what"],
             vec![vec!["a".into(), "several words ".repeat(10).into()]],
@@ -174,10 +213,13 @@ mod tests {
 
     #[test]
     fn colour_reaches_cells_and_never_fields_of_others() {
-        let mut text = Text::new(Style {
-            color: true,
-            ..Style::PLAIN
-        });
+        let mut text = Text::new(
+            Style {
+                color: true,
+                ..Style::PLAIN
+            },
+            Zone::utc(),
+        );
         text.table(&["state"], vec![vec![Cell::painted(Paint::Bad, "dead")]]);
         text.fields(&[("error", "\u{1b}[31mred".into())]);
         let page = text.finish();
@@ -187,7 +229,7 @@ mod tests {
 
     #[test]
     fn fields_are_aligned_and_empty_ones_left_out() {
-        let mut text = Text::new(Style::PLAIN);
+        let mut text = Text::new(Style::PLAIN, Zone::utc());
         text.fields(&[
             ("id", "1".into()),
             ("parent", String::new()),

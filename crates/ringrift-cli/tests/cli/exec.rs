@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::home::Home;
+use super::home::{Home, LONG, within};
 
 fn publish(home: &Home, key: &str) -> String {
     let payload = format!("{{\"config_key\":\"{key}\"}}");
@@ -114,6 +114,23 @@ fn at_its_timeout_the_command_is_ended_and_the_letter_says_so() {
     assert_eq!(handler.line(), "started");
     let letter = wait_for_letter(&home);
     assert_eq!(letter["error_kind"], "timeout");
+    let error = letter["error"].as_str().expect("a text");
+    assert!(
+        error.contains("limit of 0.3 s in step command:echo started; sleep 60"),
+        "{error}"
+    );
+    let sql = "SELECT evidence FROM verdicts WHERE code = 'HN_ABANDONED'";
+    let ended = || {
+        home.json(&["db", "sql", sql])["rows"]
+            .pointer("/0/0")
+            .cloned()
+    };
+    assert!(within(LONG, || ended().is_some()), "no end came");
+    let evidence = ended().unwrap_or_default().to_string();
+    assert!(
+        evidence.contains("limit of 300 ms; its process group got SIGTERM: killed by signal 15"),
+        "{evidence}"
+    );
     assert_eq!(handler.stop(), Some(0));
 }
 
@@ -164,4 +181,55 @@ fn a_signal_lets_the_running_command_finish_and_hands_back_the_rest() {
         .collect();
     assert_eq!(keys, ["\"b\"", "\"c\""]);
     assert_eq!(rest.end(), Some(0));
+}
+
+#[test]
+fn a_signal_that_also_went_to_the_group_ends_nothing_at_once() {
+    let home = Home::new();
+    let handler = home.start(&[
+        "subscribe",
+        "NEW_GAMES_AVAILABLE",
+        "--durable",
+        "worker",
+        "--exec",
+        "echo started; sleep 1; echo finished",
+    ]);
+    handler.note("subscribed to");
+    publish(&home, "a");
+    assert_eq!(handler.line(), "started");
+    // Two different signals: two equal ones may reach the process as one.
+    handler.signal(rustix::process::Signal::TERM);
+    handler.signal(rustix::process::Signal::INT);
+    assert_eq!(handler.line(), "finished");
+    assert_eq!(handler.end(), Some(0));
+}
+
+#[test]
+fn a_killed_subscriber_takes_its_commands_and_what_they_started_with_it() {
+    let home = Home::new();
+    let handler = home.start(&[
+        "subscribe",
+        "NEW_GAMES_AVAILABLE",
+        "--durable",
+        "worker",
+        "--exec",
+        // The shell waits for a child of its own: both must go.
+        "sleep 300 & echo $$ $!; wait",
+    ]);
+    handler.note("subscribed to");
+    publish(&home, "a");
+    let line = handler.line();
+    let pids: Vec<&str> = line.split(' ').collect();
+    assert_eq!(pids.len(), 2, "{line}");
+    assert!(pids.iter().all(|pid| runs(pid)), "{line}");
+    handler.signal(rustix::process::Signal::KILL);
+    assert_eq!(handler.end(), None);
+    let gone = within(LONG, || !pids.iter().any(|pid| runs(pid)));
+    assert!(gone, "{line} still run");
+}
+
+/// Whether a process of this id runs and is no zombie.
+fn runs(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.contains(") Z") && stat.contains(") "))
 }

@@ -13,6 +13,9 @@ use tempfile::TempDir;
 /// Longest wait for anything: far above what a slow machine needs, so that only a hang meets it.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
+/// Longest that a command may run; the demo takes some twenty seconds.
+const ENDS_WITHIN: Duration = Duration::from_secs(120);
+
 /// A temporary home.
 pub(crate) struct Home {
     folder: TempDir,
@@ -47,14 +50,19 @@ impl Home {
 
     /// The command in this home, nothing of this process's environment about homes or colour.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ringrift"));
+        let mut command = self.dressed(Command::new(env!("CARGO_BIN_EXE_ringrift")));
+        command.args(args);
+        command
+    }
+
+    /// Any program in this home, dressed as the command is.
+    pub(crate) fn dressed(&self, mut command: Command) -> Command {
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("RINGRIFT_") {
                 command.env_remove(name);
             }
         }
         command
-            .args(args)
             .current_dir(self.path())
             .env("RINGRIFT_HOME", self.path())
             .env("RINGRIFT_STORE_LEASE", "2s")
@@ -66,9 +74,17 @@ impl Home {
         command
     }
 
+    /// A shell script in this home, with the command as `$0` and its arguments.
+    pub(crate) fn shell(&self, script: &str, args: &[&str]) -> Command {
+        let mut shell = self.dressed(Command::new("sh"));
+        shell.args(["-c", script, env!("CARGO_BIN_EXE_ringrift")]);
+        shell.args(args);
+        shell
+    }
+
     /// Runs it to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().expect("the command runs")
+        output_of(self.command(args))
     }
 
     /// Runs it with this standard input.
@@ -83,7 +99,7 @@ impl Home {
         let mut stdin = child.stdin.take().expect("a pipe");
         stdin.write_all(input.as_bytes()).expect("it reads");
         drop(stdin);
-        child.wait_with_output().expect("the command ends")
+        ended(child)
     }
 
     /// Runs it, expects success and answers its standard output.
@@ -101,10 +117,54 @@ impl Home {
         envelope["data"].take()
     }
 
+    /// How many `rows` the verb `ls` of `noun` lists.
+    pub(crate) fn listed(&self, noun: &str, rows: &str) -> usize {
+        self.json(&[noun, "ls"])[rows]
+            .as_array()
+            .expect("rows")
+            .len()
+    }
+
     /// Starts it and reads its lines as they come.
     pub(crate) fn start(&self, args: &[&str]) -> Running {
         Running::of(self.command(args))
     }
+}
+
+/// Runs a prepared command to its end.
+pub(crate) fn output_of(mut command: Command) -> Output {
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    ended(child)
+}
+
+/// What a child said until its end; one that hangs is killed, and the failure says at what.
+fn ended(child: Child) -> Output {
+    let pid = Pid::from_child(&child);
+    let (tell, told) = sync_channel(1);
+    std::thread::spawn(move || tell.send(child.wait_with_output()));
+    told.recv_timeout(ENDS_WITHIN)
+        .unwrap_or_else(|_| {
+            let threads = threads_of(pid);
+            kill_process(pid, Signal::KILL).expect("it lives");
+            panic!("pid {pid:?} did not end:\n{threads}")
+        })
+        .expect("the command ends")
+}
+
+/// At what each thread of a process stands, as the kernel tells it.
+fn threads_of(pid: Pid) -> String {
+    let folder = format!("/proc/{}/task", pid.as_raw_nonzero());
+    let threads = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let one = |thread: std::fs::DirEntry| {
+        let says = |file| std::fs::read_to_string(thread.path().join(file)).unwrap_or_default();
+        let (name, syscall) = (says("comm"), says("syscall"));
+        format!("{} {} {}", name.trim(), says("wchan"), syscall.trim())
+    };
+    threads.map(one).collect::<Vec<_>>().join("\n")
 }
 
 /// Both streams of an output, for a failed assertion.
@@ -115,6 +175,24 @@ pub(crate) fn said(output: &Output) -> String {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     )
+}
+
+/// Lets time pass where time itself is what is tested, or nothing announces what is awaited.
+pub(crate) fn pause(time: Duration) {
+    let (_never, wait) = sync_channel::<()>(0);
+    assert!(wait.recv_timeout(time).is_err());
+}
+
+/// Looks again and again whether it is so, at most `limit`.
+pub(crate) fn within(limit: Duration, mut is: impl FnMut() -> bool) -> bool {
+    let step = Duration::from_millis(20);
+    for _ in 0..limit.as_millis() / step.as_millis() {
+        if is() {
+            return true;
+        }
+        pause(step);
+    }
+    is()
 }
 
 /// A command that runs; killed when dropped.
@@ -146,6 +224,13 @@ impl Running {
         self.lines.recv_timeout(LONG).expect("a line in time")
     }
 
+    /// Hears every further line of standard output until its end.
+    pub(crate) fn until_silent(&self, mut hears: impl FnMut(String)) {
+        while let Ok(line) = self.lines.recv_timeout(LONG) {
+            hears(line);
+        }
+    }
+
     /// Waits for a line on standard error that contains `text`.
     pub(crate) fn note(&self, text: &str) -> String {
         loop {
@@ -164,7 +249,14 @@ impl Running {
 
     /// Waits for its end and answers its exit code.
     pub(crate) fn end(mut self) -> Option<i32> {
-        self.child.wait().expect("it ends").code()
+        let mut status = None;
+        within(ENDS_WITHIN, || {
+            status = self.child.try_wait().expect("a child");
+            status.is_some()
+        });
+        let threads = || threads_of(Pid::from_child(&self.child));
+        let status = status.unwrap_or_else(|| panic!("it did not end:\n{}", threads()));
+        status.code()
     }
 
     /// Asks it to stop and answers its exit code.

@@ -3,8 +3,21 @@
 mod home;
 
 mod dead_letters;
+mod demo;
+mod doctor;
 mod exec;
 mod homes;
+mod json;
+mod lint;
+mod listen;
+mod openmetrics;
 mod operate;
+mod otlp;
 mod publish;
+mod recovery;
+mod restore;
+mod resubscribe;
+mod silent;
 mod streams;
+mod terminal;
+mod watching;

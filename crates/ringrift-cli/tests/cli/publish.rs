@@ -38,6 +38,76 @@ fn publishing_twice_with_one_key_names_the_original() {
     let second = home.json(&args);
     assert_eq!(second["duplicate_of"], first["id"]);
     assert_eq!(second["seq"], first["seq"]);
+    assert_eq!(
+        second["id"], first["id"],
+        "the id of the event in the log comes first"
+    );
+    assert_ne!(second["unused_id"], first["id"]);
+    let line = home.ok(&args);
+    let id = first["id"].as_str().expect("an id");
+    assert!(line.starts_with(&format!("{id} 1 duplicate")), "{line}");
+}
+
+#[test]
+fn a_payload_file_that_is_not_there_is_a_wrong_argument() {
+    let home = Home::new();
+    let output = home.run(&["--json", "publish", "MODEL_PROMOTED", "@missing.json"]);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        text.contains("NAME_UNKNOWN") && text.contains("missing.json"),
+        "{text}"
+    );
+    let output = home.run_with(
+        &["publish", "--jsonl"],
+        "{\"type\":\"MODEL_PROMOTED\",\"payload\":{}}\nrubbish\n",
+    );
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        words.contains("one event is committed before it"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_type_is_not_made_volatile_by_adding_it_again() {
+    let home = Home::new();
+    home.ok(&["types", "add", "AUDIT_DONE"]);
+    for name in ["AUDIT_DONE", "MODEL_PROMOTED"] {
+        let output = home.run(&["--json", "types", "add", name, "--volatile"]);
+        assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            text.contains("TYPE_DIFFERS") && text.contains("volatile"),
+            "{text}"
+        );
+        home.ok(&["types", "add", name]);
+    }
+}
+
+#[test]
+fn missing_required_fields_are_warned_of() {
+    let home = Home::new();
+    let output = home.run(&["publish", "TRAINING_COMPLETED", "{}"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        words.contains("required") && words.contains("config_key"),
+        "{words}"
+    );
+    let output = home.ok(&["--json", "publish", "TRAINING_COMPLETED", "{}"]);
+    let envelope: serde_json::Value = serde_json::from_str(&output).expect("one envelope");
+    let warning = envelope["warnings"][0].as_str().expect("a warning");
+    assert!(warning.contains("config_key"), "{warning}");
+    let missing = envelope["data"]["missing"].as_array().expect("fields");
+    assert!(missing.contains(&"config_key".into()), "{envelope}");
+    let whole = home.ok(&[
+        "--json",
+        "publish",
+        "TRAINING_COMPLETED",
+        r#"{"config_key":"a"}"#,
+    ]);
+    assert!(whole.contains(r#""warnings":[]"#), "{whole}");
 }
 
 #[test]
@@ -112,4 +182,41 @@ fn lines_can_be_payloads_of_one_type() {
     let output = home.run_with(&["publish", "NEW_GAMES_AVAILABLE", "--jsonl"], &input);
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 500);
+}
+
+#[test]
+fn a_disk_that_runs_full_names_the_line_and_how_to_go_on() {
+    let home = Home::new();
+    const KEYS: &str = "SELECT COUNT(*), COUNT(DISTINCT key) FROM cross_process_events";
+    let filler = "x".repeat(20_000);
+    let input: String = (0..400)
+        .map(|number| format!("{{\"config_key\":\"{number}\",\"filler\":\"{filler}\"}}\n"))
+        .collect();
+    std::fs::write(home.file("input.jsonl"), &input).expect("written");
+    // Beyond this size of a file writing fails as on a full disk.
+    let output = home
+        .shell(
+            "trap '' XFSZ; exec prlimit --fsize=4194304:unlimited \"$0\" \"$@\" < input.jsonl",
+            &["--json", "publish", "NEW_GAMES_AVAILABLE", "--jsonl"],
+        )
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (ids, failure) = text.trim_end().rsplit_once('\n').expect("ids came first");
+    let failure: serde_json::Value = serde_json::from_str(failure).expect("an envelope");
+    let message = failure["error"]["message"].as_str().expect("words");
+    let next = failure["error"]["next"].as_str().expect("a command");
+    let published = ids.lines().count();
+    assert!(published > 0 && published < 400, "{published}");
+    assert!(message.contains("that were read all but line"), "{message}");
+    // Exactly the rest goes through once there is room.
+    let (_, go_on) = next.split_once("; then ").expect("how to go on");
+    let script = go_on
+        .replace("INPUT", "input.jsonl")
+        .replace("ringrift", "\"$0\"");
+    let rest = home.shell(&script, &[]).output().expect("it runs");
+    assert!(rest.status.success(), "{script}: {}", said(&rest));
+    let rows = home.json(&["db", "sql", KEYS]);
+    assert_eq!(rows["rows"][0], serde_json::json!([400, 400]));
 }

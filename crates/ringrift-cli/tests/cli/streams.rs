@@ -57,6 +57,37 @@ fn a_durable_subscription_misses_nothing_while_it_is_down() {
 }
 
 #[test]
+fn where_a_durable_subscription_begins_need_not_be_said_again() {
+    let home = Home::new();
+    home.ok(&["publish", "NEW_GAMES_AVAILABLE", GAMES]);
+    let args = [
+        "--json",
+        "subscribe",
+        "NEW_GAMES_AVAILABLE",
+        "-d",
+        "reader",
+        "-n",
+        "1",
+    ];
+    let first = home.start(&[&args[..], &["--beginning"]].concat());
+    first.note("subscribed to NEW_GAMES_AVAILABLE as reader (durable)");
+    let line: Value = serde_json::from_str(&first.line()).expect("json");
+    assert_eq!(line["seq"], 1);
+    assert_eq!(first.end(), Some(0));
+    for (seq, again) in [(2, &[][..]), (3, &["--after", "0"][..])] {
+        home.ok(&["publish", "NEW_GAMES_AVAILABLE", GAMES]);
+        let resumed = home.start(&[&args[..], again].concat());
+        resumed.note("as reader (durable, goes on where it was)");
+        if !again.is_empty() {
+            resumed.note("ringrift subs seek reader");
+        }
+        let line: Value = serde_json::from_str(&resumed.line()).expect("json");
+        assert_eq!(line["seq"], seq);
+        assert_eq!(resumed.end(), Some(0));
+    }
+}
+
+#[test]
 fn a_filter_keeps_other_events_away() {
     let home = Home::new();
     let reader = home.start(&[
@@ -143,4 +174,26 @@ fn time_that_runs_out_is_exit_6() {
         "200ms",
     ]);
     assert_eq!(output.status.code(), Some(6), "{}", said(&output));
+}
+
+#[test]
+fn a_subscription_with_an_odd_name_is_refused_and_a_command_makes_none() {
+    let home = Home::new();
+    for name in ["two\nlines", "#1", "../..", "a b", ""] {
+        let refused = home.run(&["subscribe", "MODEL_PROMOTED", "--durable", name]);
+        assert_eq!(refused.status.code(), Some(3), "{}", said(&refused));
+        assert!(
+            said(&refused).contains("SUBSCRIPTION_NAME_INVALID"),
+            "{}",
+            said(&refused)
+        );
+    }
+    let exec = home.start(&[
+        "subscribe",
+        "MODEL_PROMOTED",
+        "--exec",
+        "true && cat > '/dev/null'",
+    ]);
+    exec.note("as ringrift-exec:true____cat____/dev/null_ (live)");
+    assert_eq!(exec.stop(), Some(0));
 }

@@ -12,7 +12,7 @@ use ringrift_events::store::{Log as _, Registry as _};
 use crate::Outcome;
 use crate::figure::{Stopwatch, figure};
 use crate::fixture::{Copy, event};
-use crate::sql::{CLEAR, QUERIES, answer};
+use crate::sql::{self, answer, questions};
 
 /// How long each state is measured.
 const LASTS: Duration = Duration::from_secs(10);
@@ -50,9 +50,10 @@ pub(crate) fn selects(copy: &Copy) -> Outcome<()> {
 }
 
 fn ask_for(how_long: Duration, copy: &Copy) -> Outcome<()> {
+    let questions = questions()?;
     let watch = Stopwatch::start();
     while watch.elapsed() < how_long {
-        for (_, sql) in QUERIES {
+        for sql in &questions {
             answer(&copy.database(), sql)?;
         }
     }
@@ -105,7 +106,7 @@ pub(crate) fn delete(copy: &Copy) -> Outcome<()> {
 fn clear(copy: &Copy, store: &SqliteStore, named: &mut Option<String>) -> Outcome<bool> {
     let mut shell = Command::new("sqlite3")
         .arg(copy.database())
-        .arg(CLEAR)
+        .arg(sql::clear()?)
         .stderr(Stdio::piped())
         .spawn()?;
     while shell.try_wait()?.is_none() {

@@ -56,7 +56,7 @@ fn is_current(folder: &Path, database: &Path, events: i64) -> Outcome<bool> {
 }
 
 fn pending(database: &Path) -> i64 {
-    let count = sql::answer(database, sql::PENDING);
+    let count = sql::pending().and_then(|sql| sql::answer(database, &sql));
     count
         .ok()
         .and_then(|text| text.parse().ok())
@@ -156,6 +156,7 @@ pub(crate) fn event(
     Draft {
         event: Arc::new(event),
         idempotency_key: None,
+        call_site: None,
     }
 }
 
@@ -191,6 +192,10 @@ impl Copy {
         // It says that it is the fixture; a file that says nothing belongs to whoever opens it.
         sql::answer(&database, "DELETE FROM home")?;
         Ok(copy)
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        &self.0
     }
 
     pub(crate) fn database(&self) -> PathBuf {

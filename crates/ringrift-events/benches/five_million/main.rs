@@ -11,6 +11,7 @@ mod figure;
 mod beside;
 mod fixture;
 mod sql;
+mod storied;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,9 @@ fn main() -> Outcome<()> {
     let events: i64 = args.next().map_or(Ok(EVENTS), |text| text.parse())?;
     fixture::provide(&fixture, events)?;
     commands(&fixture, &ringrift, events)?;
+    let copy = Copy::of(&fixture)?;
+    stories(&copy, &ringrift)?;
+    drop(copy);
     let database = database_of(&fixture);
     sql::queries(&database, "≤ 100,000 pending", 3.0)?;
     sql::deletes(&database, "≤ 100,000 pending", 3.0)?;
@@ -62,12 +66,13 @@ fn commands(home: &Path, ringrift: &Path, events: i64) -> Outcome<()> {
     let middle = (events / 2).to_string();
     let mut show = Command::new(ringrift);
     show.arg("--home").arg(home).args(["events", "show"]);
-    let mut by_id = Command::new(ringrift);
-    by_id.arg("--home").arg(home).args(["events", "show"]);
-    by_id.arg(sql::answer(
+    let id = sql::answer(
         &database_of(home),
         &format!("SELECT event_id FROM cross_process_events WHERE id = {middle}"),
-    )?);
+    )?;
+    let mut by_id = Command::new(ringrift);
+    by_id.arg("--home").arg(home).args(["events", "show"]);
+    by_id.arg(&id);
     let by_id = slowest(&mut by_id)?;
     figure(
         "ringrift events show ID",
@@ -80,6 +85,43 @@ fn commands(home: &Path, ringrift: &Path, events: i64) -> Outcome<()> {
         format!("{by_number:.0} ms"),
         "< 50 ms",
     );
+    for (what, name) in [("ID", &id), ("NUMBER", &middle)] {
+        let mut explain = Command::new(ringrift);
+        explain.arg("--home").arg(home).arg("explain").arg(name);
+        let took = slowest(&mut explain)?;
+        figure(
+            &format!("ringrift explain {what}"),
+            format!("{took:.0} ms"),
+            "< 200 ms",
+        );
+    }
+    for what in ["throughput", "failures", "depth", "lag"] {
+        let mut stats = Command::new(ringrift);
+        stats.arg("--home").arg(home).args(["stats", what]);
+        let took = slowest(&mut stats)?;
+        figure(
+            &format!("ringrift stats {what}"),
+            format!("{took:.0} ms"),
+            "< 2,000 ms",
+        );
+    }
+    Ok(())
+}
+
+/// The time of a question about an event that something became of.
+fn stories(copy: &Copy, ringrift: &Path) -> Outcome<()> {
+    let places = storied::tell(copy)?;
+    for (what, place) in storied::STORIES.iter().zip(places) {
+        let mut explain = Command::new(ringrift);
+        explain.arg("--home").arg(copy.home());
+        explain.arg("explain").arg(place.to_string());
+        let took = slowest(&mut explain)?;
+        figure(
+            &format!("ringrift explain NUMBER, {what}"),
+            format!("{took:.0} ms"),
+            "< 200 ms",
+        );
+    }
     Ok(())
 }
 

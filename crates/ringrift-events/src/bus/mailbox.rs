@@ -218,6 +218,15 @@ impl Mailbox {
         })
     }
 
+    /// After which place it reads from the log, or will once what it took before is handled; `None`
+    /// while it does not lag.
+    #[must_use]
+    pub fn lags_after(&self) -> Option<Seq> {
+        let state = self.lock();
+        let (after, _) = state.lag.filter(|_| !state.joining)?;
+        Some(after)
+    }
+
     /// Ends the lag if the log was read up to everything that was offered meanwhile; later offers
     /// at or below `read_to` are then passed over. `false`: read on.
     pub fn caught_up(&self, read_to: Seq) -> bool {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::filter::FilterError;
 use super::types::{DeclaredIn, TYPE_NAME_BYTES_MAX};
-use crate::coded::{Class, Coded};
+use crate::coded::{Class, Coded, quoted};
 use crate::event::EventType;
 
 /// A refusal by the catalog: nothing was changed and nothing was published.
@@ -26,6 +26,14 @@ pub enum Error {
     TypeNameInvalid {
         /// The name, at most its first 100 bytes.
         name: String,
+    },
+    /// A declaration names too much, or at too great length. `TYPE_DECLARATION_INVALID`.
+    #[error("declaration of type `{event_type}`: {problem}")]
+    DeclarationInvalid {
+        /// The type.
+        event_type: EventType,
+        /// What is too much, with its size and the bound.
+        problem: String,
     },
     /// A type was declared in two ways. `TYPE_DIFFERS`.
     #[error(
@@ -150,6 +158,7 @@ impl Coded for Error {
         match self {
             Error::TypeUnknown { .. } => "TYPE_UNKNOWN",
             Error::TypeNameInvalid { .. } => "TYPE_NAME_INVALID",
+            Error::DeclarationInvalid { .. } => "TYPE_DECLARATION_INVALID",
             Error::TypeDiffers { .. } => "TYPE_DIFFERS",
             Error::TypesTooMany { .. } => "TYPES_TOO_MANY",
             Error::DeclarationUnreadable { .. } => "TYPE_DECLARATION_UNREADABLE",
@@ -169,6 +178,7 @@ impl Coded for Error {
             Error::DeclarationUnreadable { .. } => Class::Damaged,
             Error::TypeUnknown { .. }
             | Error::TypeNameInvalid { .. }
+            | Error::DeclarationInvalid { .. }
             | Error::TypeDiffers { .. }
             | Error::TypesTooMany { .. }
             | Error::StageUnknown { .. }
@@ -187,7 +197,8 @@ impl Coded for Error {
             Error::TypeUnknown { name, .. }
             | Error::TypeNameInvalid { name }
             | Error::StageUnknown { name, .. } => Some(Cow::Borrowed(name)),
-            Error::TypeDiffers { event_type, .. } => Some(Cow::Borrowed(event_type.as_str())),
+            Error::DeclarationInvalid { event_type, .. }
+            | Error::TypeDiffers { event_type, .. } => Some(Cow::Borrowed(event_type.as_str())),
             Error::TypesTooMany { max } => Some(Cow::Owned(max.to_string())),
             Error::DeclarationUnreadable { value, .. } => Some(Cow::Borrowed(value)),
             Error::FieldsMissing { missing, .. } => Some(Cow::Owned(missing.join(", "))),
@@ -204,13 +215,18 @@ impl Coded for Error {
     fn next(&self) -> Option<Cow<'_, str>> {
         match self {
             Error::TypeUnknown { nearest, .. } => Some(match nearest.first() {
-                Some(meant) => Cow::Owned(format!("ringrift types show {meant}")),
+                Some(meant) => Cow::Owned(format!("ringrift types show {}", quoted(meant))),
                 None => Cow::Borrowed("ringrift types ls"),
             }),
             Error::TypeDiffers { event_type, .. } | Error::FieldsMissing { event_type, .. } => {
-                Some(Cow::Owned(format!("ringrift types show {event_type}")))
+                Some(Cow::Owned(format!(
+                    "ringrift types show {}",
+                    quoted(event_type.as_str())
+                )))
             }
-            Error::TypeNameInvalid { .. } => Some(Cow::Borrowed("ringrift types add --help")),
+            Error::TypeNameInvalid { .. } | Error::DeclarationInvalid { .. } => {
+                Some(Cow::Borrowed("ringrift types add --help"))
+            }
             Error::TypesTooMany { .. } | Error::StageUnknown { .. } => {
                 Some(Cow::Borrowed("ringrift types ls"))
             }
@@ -221,6 +237,25 @@ impl Coded for Error {
             | Error::PayloadNotJson { .. }
             | Error::PayloadNotObject { .. }
             | Error::PayloadTooDeep { .. } => Some(Cow::Borrowed("ringrift publish --help")),
+        }
+    }
+}
+
+impl Error {
+    /// What a file should have named where it named an unknown type, with the nearest one.
+    #[must_use]
+    pub fn expected_type(&self) -> String {
+        let nearest = if let Error::TypeUnknown { nearest, .. } = self {
+            nearest.first()
+        } else {
+            None
+        };
+        match nearest {
+            Some(nearest) => {
+                let constant = EventType::from_canonical(nearest).constant();
+                format!("a known type; the nearest is `{constant}`")
+            }
+            None => "a known type; `[[types]]` declares one".to_owned(),
         }
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> V
     best_first(&mut near);
     near.truncate(COMPARED_MAX);
     for (similarity, candidate) in &mut near {
-        *similarity = similarity_of(&name, candidate);
+        *similarity = self::similarity(&name, candidate);
     }
     near.retain(|(similarity, _)| *similarity >= SIMILARITY_MIN);
     best_first(&mut near);
@@ -45,11 +45,30 @@ pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> V
         .collect()
 }
 
+/// The name that was meant by `name`, among those of a few; none if none is like it.
+#[must_use]
+pub fn nearest_words<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    let end = name.floor_char_boundary(TYPE_NAME_BYTES_MAX);
+    let name = name[..end].to_ascii_lowercase();
+    let scored = known.map(|word| {
+        (
+            strsim::normalized_damerau_levenshtein(&name, &word.to_lowercase()),
+            word,
+        )
+    });
+    let near = scored.filter(|(similarity, _)| *similarity >= WORD_SIMILARITY_MIN);
+    near.max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, word)| word)
+}
+
+/// Least similarity of a word worth suggesting: there are few, so a bolder guess is right.
+const WORD_SIMILARITY_MIN: f64 = 0.4;
+
 fn best_first(names: &mut [(f64, &str)]) {
     names.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
 }
 
-/// The most that [`similarity_of`] can be, at a fraction of its price: each edit mends at most two
+/// The most that [`similarity`] can be, at a fraction of its price: each edit mends at most two
 /// differing letter counts.
 fn shared_letters(name: &str, name_letters: &[u8; 32], candidate: &str) -> f64 {
     let longest = name.len().max(candidate.len());
@@ -67,7 +86,8 @@ fn shared_letters(name: &str, name_letters: &[u8; 32], candidate: &str) -> f64 {
     1.0 - ratio(differing.div_ceil(2), longest)
 }
 
-fn similarity_of(name: &str, candidate: &str) -> f64 {
+/// How similar two canonical values are, from 0 to 1: by edits, or as part of one another.
+fn similarity(name: &str, candidate: &str) -> f64 {
     let longest = name.len().max(candidate.len());
     if is_part(name, candidate) {
         return 0.7 + 0.3 * ratio(name.len().min(candidate.len()), longest);

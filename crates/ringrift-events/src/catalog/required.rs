@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::types::CONFIG_KEY;
 use super::{Catalog, Error, RequiredPolicy, TypeEntry};
 use crate::event::Payload;
 
@@ -54,7 +55,33 @@ pub fn key_of(entry: &TypeEntry, payload: &Payload, given: Option<&str>) -> Opti
     if let Some(given) = given {
         return (!given.is_empty()).then(|| given.to_owned());
     }
-    match field_of(payload, entry.key_field.as_ref()?)? {
+    scalar_of(payload, entry.key_field.as_ref()?)
+}
+
+/// The key of an event whose payload is edited: one that came from the payload follows it, and one
+/// that its publisher gave stays.
+#[must_use]
+pub fn key_of_edited(
+    entry: &TypeEntry,
+    (was, key): (&Payload, Option<&str>),
+    payload: &Payload,
+) -> Option<String> {
+    match key_of(entry, was, None).as_deref() == key {
+        true => key_of(entry, payload, None),
+        false => key.map(str::to_owned),
+    }
+}
+
+/// The key that a payload carries under its usual name, [`CONFIG_KEY`], for events of types that
+/// name no key field: their own key is none.
+#[must_use]
+pub fn usual_key(payload: &Payload) -> Option<String> {
+    scalar_of(payload, CONFIG_KEY)
+}
+
+/// The text or number of a field as a key; none if it is empty or of another kind.
+pub(super) fn scalar_of(payload: &Payload, field: &str) -> Option<String> {
+    match field_of(payload, field)? {
         Value::String(text) => (!text.is_empty()).then(|| text.clone()),
         Value::Number(number) => Some(number.to_string()),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,

@@ -273,3 +273,45 @@ fn names_that_could_not_stand_in_a_log_line_are_refused() {
         assert_eq!(error.code(), "TYPE_NAME_INVALID", "{name}");
     }
 }
+
+#[test]
+fn a_declaration_that_would_widen_every_table_is_refused() {
+    let catalog = Catalog::ringrift();
+    let long = "x".repeat(types::FIELD_BYTES_MAX + 1);
+    let plain = || TypeDeclaration::new("AUDIT_DONE");
+    for (declaration, what) in [
+        (
+            TypeDeclaration {
+                category: Some(long.clone()),
+                ..plain()
+            },
+            "201 bytes",
+        ),
+        (
+            TypeDeclaration {
+                key_field: Some(long.clone()),
+                ..plain()
+            },
+            "201 bytes",
+        ),
+        (
+            TypeDeclaration {
+                required: Some(vec![long.clone()]),
+                ..plain()
+            },
+            "201 bytes",
+        ),
+        (
+            TypeDeclaration {
+                required: Some(vec!["a".into(); 101]),
+                ..plain()
+            },
+            "101 required",
+        ),
+    ] {
+        let error = catalog.declare(&declaration, DeclaredIn::Code).unwrap_err();
+        assert_eq!(error.code(), "TYPE_DECLARATION_INVALID");
+        assert!(error.to_string().contains(what), "{error}");
+    }
+    assert!(catalog.resolve("AUDIT_DONE").is_err());
+}

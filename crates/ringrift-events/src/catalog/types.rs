@@ -8,6 +8,12 @@ use crate::event::EventType;
 /// Longest name of a type, in bytes: names stand in every row, line and metric.
 pub const TYPE_NAME_BYTES_MAX: usize = 100;
 
+/// Longest category and longest field name of a declaration, in bytes.
+pub const FIELD_BYTES_MAX: usize = 200;
+
+/// Most required fields of a type: each publish looks for all.
+pub const REQUIRED_MAX: usize = 100;
+
 /// The field that keys an event on types that require it.
 pub const CONFIG_KEY: &str = "config_key";
 
@@ -117,13 +123,15 @@ impl TypeDeclaration {
     ///
     /// # Errors
     /// [`Error::TypeNameInvalid`] unless the name is snake case in one case, a letter first, at
-    /// most [`TYPE_NAME_BYTES_MAX`] bytes.
+    /// most [`TYPE_NAME_BYTES_MAX`] bytes; [`Error::DeclarationInvalid`] above [`FIELD_BYTES_MAX`] or
+    /// [`REQUIRED_MAX`].
     pub(super) fn entry(
         &self,
         standing: Option<&TypeEntry>,
         declared_in: DeclaredIn,
     ) -> Result<TypeEntry, Error> {
         let event_type = EventType::from_canonical(&canonical_name(&self.name)?);
+        self.check_lengths(&event_type)?;
         let mut entry = standing.cloned().unwrap_or_else(|| TypeEntry {
             event_type,
             category: "user".to_owned(),
@@ -158,6 +166,25 @@ impl TypeDeclaration {
             entry.alert = self.alert;
         }
         Ok(entry)
+    }
+
+    fn check_lengths(&self, event_type: &EventType) -> Result<(), Error> {
+        let required = self.required.as_deref().unwrap_or_default();
+        let words = self.category.iter().chain(&self.key_field).chain(required);
+        let problem = match words.map(String::len).find(|len| *len > FIELD_BYTES_MAX) {
+            Some(len) => format!(
+                "a category or field name of {len} bytes is longer than {FIELD_BYTES_MAX} bytes"
+            ),
+            None if required.len() > REQUIRED_MAX => format!(
+                "{} required fields are more than {REQUIRED_MAX}",
+                required.len()
+            ),
+            None => return Ok(()),
+        };
+        Err(Error::DeclarationInvalid {
+            event_type: event_type.clone(),
+            problem,
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::coded::{Class, Coded};
+use crate::coded::{Class, Coded, quoted};
 
 /// Where a setting stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl Coded for Error {
             Error::Type { source, .. } => source.next(),
             Error::HomeMissing { path, .. } => Some(Cow::Owned(format!(
                 "ringrift init --home {}",
-                path.display()
+                quoted(&path.to_string_lossy())
             ))),
             Error::HomeUnwritable { path, .. } => {
                 Some(Cow::Owned(format!("ls -ld {}", path.display())))

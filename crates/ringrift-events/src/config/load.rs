@@ -1,14 +1,14 @@
 //! From file, environment and command line to settings, with their origins.
 
-use std::io::Read;
-
 use serde::Serialize;
 
 use super::error::{Error, Place};
-use super::file::{self, Declared, Expected, File};
+use super::file::{self, Declared, Expected, Refuse};
 use super::home::Home;
 use super::settings::{Settings, Slot};
+use super::watching::Watching;
 use crate::catalog::{Catalog, DeclaredIn};
+use crate::coded::Coded;
 
 /// What the settings are read from.
 #[derive(Clone, Debug)]
@@ -50,6 +50,11 @@ pub struct Config {
     pub types: Vec<Declared>,
     /// The handlers that must exist.
     pub expected: Vec<Expected>,
+    /// The alert rules, sinks and pipelines of the file.
+    pub(super) watching: Watching,
+    /// What of the file and the environment was passed over, in words; empty unless it was read by
+    /// [`Config::load_what_is_well`].
+    pub refused: Vec<String>,
     origins: Vec<Setting>,
 }
 
@@ -98,11 +103,12 @@ impl std::fmt::Display for Origin {
 }
 
 impl Config {
-    /// Reads and checks every setting.
+    /// Reads and checks every setting and every type of the file. Makes nothing: whoever makes a
+    /// home reads its configuration first, so that a refusal leaves nothing behind.
     ///
     /// # Errors
     /// The first of [`Error::Unreadable`], [`Error::KeyUnknown`], [`Error::ValueInvalid`]: file
-    /// before environment before command line.
+    /// before environment before command line; then [`Error::Type`].
     ///
     /// ```
     /// use ringrift_events::config::{Config, ConfigSources, Home};
@@ -117,14 +123,40 @@ impl Config {
     /// # Ok::<(), ringrift_events::config::Error>(())
     /// ```
     pub fn load(sources: ConfigSources) -> Result<Config, Error> {
-        let file = read_file(&sources.home)?;
+        Config::load_with(sources, &mut Err)
+    }
+
+    /// The same for who must look at a home in an incident: what is refused of the file and the
+    /// environment keeps its default, and is told in [`Config::refused`].
+    ///
+    /// # Errors
+    /// As [`Config::load`], of `flags` alone: they were typed for this very call.
+    pub fn load_what_is_well(sources: ConfigSources) -> Result<Config, Error> {
+        let mut refused = Vec::new();
+        let mut config = Config::load_with(sources, &mut |error: Error| {
+            refused.push(format!("{error} ({})", error.code()));
+            Ok(())
+        })?;
+        config.refused = refused;
+        Ok(config)
+    }
+
+    fn load_with(sources: ConfigSources, refuse: Refuse<'_>) -> Result<Config, Error> {
+        let file = file::of_home(&sources.home, refuse)?;
         let mut config = Config::defaults(sources.home);
         for (name, text, place) in file.values {
-            config.set(&name, &text, place)?;
+            if let Err(error) = config.set(&name, &text, place) {
+                refuse(error)?;
+            }
         }
         for (name, text) in sources.variables {
-            if let Some(setting) = setting_of(&name, &config.origins)? {
-                config.set(setting, &text, Place::Variable(name))?;
+            let set = match setting_of(&name, &config.origins) {
+                Ok(Some(setting)) => config.set(setting, &text, Place::Variable(name)),
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = set {
+                refuse(error)?;
             }
         }
         for flag in sources.flags {
@@ -138,8 +170,40 @@ impl Config {
         }
         config.types = file.types;
         config.expected = file.expected;
-        config.check_together()?;
+        config.watching = file.watching;
+        // Each refusal resets two settings of the few that are compared.
+        while let Some((error, pair)) = config.contradiction() {
+            refuse(error)?;
+            config.reset(pair);
+        }
+        if !config.types.is_empty() || !config.watching.is_empty() {
+            config.check_lists(refuse)?;
+        }
         Ok(config)
+    }
+
+    /// Holds the file's types, rules and pipelines against the catalog.
+    fn check_lists(&mut self, refuse: Refuse<'_>) -> Result<(), Error> {
+        let catalog = Catalog::ringrift();
+        catalog.set_near_miss_percent(self.settings.lint.near_miss_percent);
+        let mut types = Vec::with_capacity(self.types.len());
+        for declared in std::mem::take(&mut self.types) {
+            match declared.declare(&catalog) {
+                Ok(()) => types.push(declared),
+                Err(error) => refuse(error)?,
+            }
+        }
+        self.types = types;
+        // A rule names sinks: where one list is wrong, neither is in force.
+        if let Err(error) = self.alert_rules(&catalog) {
+            refuse(error)?;
+            self.watching.forget_alerts();
+        }
+        if let Err(error) = self.pipelines(&catalog) {
+            refuse(error)?;
+            self.watching.forget_pipelines();
+        }
+        Ok(())
     }
 
     /// Every default, at this home, nothing read.
@@ -163,6 +227,8 @@ impl Config {
             settings,
             types: Vec::new(),
             expected: Vec::new(),
+            watching: Watching::default(),
+            refused: Vec::new(),
             origins,
         }
     }
@@ -178,14 +244,30 @@ impl Config {
     /// # Errors
     /// [`Error::Type`] naming the line; the types before it have been added.
     pub fn declare_types(&self, catalog: &Catalog) -> Result<(), Error> {
-        for Declared { declaration, place } in &self.types {
-            let declared = catalog.declare(declaration, DeclaredIn::Config);
-            declared.map_err(|source| Error::Type {
-                place: place.clone(),
-                source: Box::new(source),
-            })?;
+        catalog.set_near_miss_percent(self.settings.lint.near_miss_percent);
+        self.types
+            .iter()
+            .try_for_each(|declared| declared.declare(catalog))
+    }
+
+    /// Gives settings their defaults back.
+    fn reset(&mut self, names: [&'static str; 2]) {
+        let mut defaults = Settings::default();
+        defaults.each(|default: &mut dyn Slot| {
+            if names.contains(&default.name()) {
+                self.settings.each(|slot: &mut dyn Slot| {
+                    if slot.name() == default.name() {
+                        // A default is a value that its own setting takes.
+                        drop(slot.set(&default.text()));
+                    }
+                });
+            }
+        });
+        let reset = self.origins.iter_mut();
+        for setting in reset.filter(|setting| names.contains(&setting.name)) {
+            setting.value.clone_from(&setting.default);
+            setting.origin = Origin::Default;
         }
-        Ok(())
     }
 
     fn set(&mut self, name: &str, text: &str, place: Place) -> Result<(), Error> {
@@ -224,13 +306,14 @@ impl Config {
         Ok(())
     }
 
-    /// Settings that only make sense together.
-    fn check_together(&self) -> Result<(), Error> {
+    /// The first two settings that make no sense together: the error, and their names.
+    fn contradiction(&self) -> Option<(Error, [&'static str; 2])> {
         let Settings {
             store,
             dlq,
             process,
             daemons,
+            alerts,
             ..
         } = &self.settings;
         let pairs = [
@@ -259,21 +342,28 @@ impl Config {
                 "daemons.restart_most",
                 daemons.restart_most,
             ),
+            (
+                "alerts.backoff_first",
+                alerts.backoff_first,
+                "alerts.backoff_most",
+                alerts.backoff_most,
+            ),
         ];
         for (name, lower, other, upper) in pairs {
             if lower > upper {
                 let setting = self.origins.iter().find(|setting| setting.name == name);
                 let other_text = self.text_of(other);
-                return Err(Error::ValueInvalid {
+                let error = Error::ValueInvalid {
                     place: setting
                         .map_or(Place::Flag, |setting| setting.place(other, &self.origins)),
                     key: name.to_owned(),
                     value: self.text_of(name),
                     expected: format!("at most `{other}`, which is `{other_text}`"),
-                });
+                };
+                return Some((error, [name, other]));
             }
         }
-        Ok(())
+        None
     }
 
     fn text_of(&self, name: &str) -> String {
@@ -304,29 +394,14 @@ impl Setting {
     }
 }
 
-fn read_file(home: &Home) -> Result<File, Error> {
-    let path = home.config_file();
-    let unreadable = |reason: String| Error::Unreadable {
-        place: Place::File(path.clone(), 1),
-        reason,
-    };
-    let file = match std::fs::File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
-        Err(error) => return Err(unreadable(error.to_string())),
-    };
-    let mut text = String::new();
-    let read = file
-        .take(file::FILE_BYTES_MAX + 1)
-        .read_to_string(&mut text);
-    read.map_err(|error| unreadable(error.to_string()))?;
-    if text.len() as u64 > file::FILE_BYTES_MAX {
-        return Err(unreadable(format!(
-            "more than {} bytes",
-            file::FILE_BYTES_MAX
-        )));
+impl Declared {
+    fn declare(&self, catalog: &Catalog) -> Result<(), Error> {
+        let declared = catalog.declare(&self.declaration, DeclaredIn::Config);
+        declared.map(drop).map_err(|source| Error::Type {
+            place: self.place.clone(),
+            source: Box::new(source),
+        })
     }
-    file::read(&path, &text)
 }
 
 fn variable_of(name: &str) -> String {
@@ -368,7 +443,12 @@ pub(super) fn nearest_key(key: &str) -> Option<String> {
         .find(|name| name.split_once('.').is_some_and(|(_, bare)| bare == key));
     match bare {
         Some(name) => Some((*name).to_owned()),
-        None => nearest_of(key, names.into_iter().chain(["types", "expect"])),
+        None => nearest_of(
+            key,
+            names
+                .into_iter()
+                .chain(["types", "expect", "alert", "sink", "pipeline"]),
+        ),
     }
 }
 

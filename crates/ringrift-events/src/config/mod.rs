@@ -9,6 +9,7 @@
 //! It deliberately starts nothing and changes nothing while the system runs: what a running
 //! process may change (the log's level, the audit) goes by commands.
 
+mod conflicts;
 mod error;
 mod file;
 mod home;
@@ -18,12 +19,16 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod value;
+mod watching;
+#[cfg(test)]
+mod watching_tests;
 
 pub use error::{Error, Place};
 pub use file::{Declared, Expected};
 pub use home::{Created, HOME_FILE, HOME_VARIABLE, Home, NamedBy};
 pub use load::{Config, ConfigSources, Origin, Setting};
 pub use settings::{
-    Daemons, DeadLetters, Handlers, Health, Live, Log, Process, Publish, Retention, Settings, Store,
+    Alerts, Daemons, DeadLetters, Handlers, Health, Live, Log, Process, Publish, Retention,
+    Settings, Store,
 };
 pub use value::{Bytes, LogLevel};

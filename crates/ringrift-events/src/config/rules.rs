@@ -1,15 +1,49 @@
 //! Settings in the shape in which each room takes them.
 
 use super::home::Home;
+use super::load::Config;
 use super::settings::Settings;
-use crate::clock::SharedClock;
+use crate::alerts::Rule;
+use crate::catalog::Catalog;
+use crate::clock::{SharedClock, Time};
 use crate::daemons::{RestartRules, SweeperRules};
+use crate::doctor;
 use crate::handler::{Dedup, Policy, RetryPolicy};
 use crate::health::HealthRules;
 use crate::log::{EventLog, LogFile};
+use crate::metrics::{self, CheckRules, ExportRules, Limits};
 use crate::router;
+use crate::store::log::TypeSet;
 use crate::store::sqlite::OpenOptions;
 use crate::store::upkeep::SweepRules;
+
+impl Config {
+    /// What doctor is asked of this home.
+    #[must_use]
+    pub fn examination(&self, catalog: &Catalog, now: Time, since: Time) -> doctor::Ask {
+        let expected = self.expected.iter();
+        doctor::Ask {
+            now,
+            since,
+            rules: self.settings.doctor_rules(),
+            expected: expected
+                .map(|one| (one.handler.clone(), one.place.to_string()))
+                .collect(),
+            conflicts: [self.refused.clone(), self.settings.conflicts()].concat(),
+            alerted: self.alerted(catalog),
+            sinks: self.sink_names(),
+            database: Some(self.home.database()),
+        }
+    }
+
+    /// The types that rules of alerts take; none where the rules cannot be read, which is said by
+    /// whoever uses them.
+    #[must_use]
+    pub fn alerted(&self, catalog: &Catalog) -> Option<TypeSet> {
+        let rules = self.alert_rules(catalog).ok()?;
+        Rule::types_of(&rules.rules)
+    }
+}
 
 impl Settings {
     /// What health calls degraded, and when nothing progresses.
@@ -22,6 +56,66 @@ impl Settings {
             no_progress: HealthRules::default()
                 .no_progress
                 .max(self.handler.time_limit * 2),
+        }
+    }
+
+    /// From when on doctor calls something a finding.
+    #[must_use]
+    pub fn doctor_rules(&self) -> doctor::Rules {
+        let set = &self.doctor;
+        doctor::Rules {
+            unhosted_after: set.unhosted_after,
+            lock_held: set.lock_held,
+            overdue: set.overdue,
+            failing_percent: set.failing_percent,
+            failing_starts: set.failing_starts,
+            failing_events: set.failing_events,
+            twice_within: set.twice_within,
+            twice_copies: set.twice_copies,
+            filtered_events: set.filtered_events,
+            window_missed_percent: set.window_missed_percent,
+            one_fault_percent: set.one_fault_percent,
+            one_fault_letters: set.one_fault_letters,
+            no_progress: self.health_rules().no_progress,
+            unread: set.unread,
+            unswept: set.unswept,
+            crowded_after: set.crowded_after,
+            clock_skew: set.clock_skew,
+            wal_bytes: self.store.wal_max.0,
+            disk_free_percent: set.disk_free_percent,
+            backlog: self.health.backlog,
+            dead_letters: self.health.dead_letters,
+        }
+    }
+
+    /// How many series `/metrics` may have, and how long reading them may take.
+    #[must_use]
+    pub fn export_rules(&self) -> ExportRules {
+        ExportRules {
+            types_max: self.metrics.types_max,
+            subscriptions_max: self.metrics.subscriptions_max,
+            time_limit: self.metrics.time_limit,
+        }
+    }
+
+    /// From when on `check` warns and calls critical.
+    #[must_use]
+    pub fn check_rules(&self) -> CheckRules {
+        let counts = |warn: u64, crit: u64| Limits {
+            warn: metrics::float(warn),
+            crit: Some(metrics::float(crit)),
+        };
+        let check = &self.check;
+        CheckRules {
+            backlog: counts(self.health.backlog, check.backlog_crit),
+            dlq: counts(self.health.dead_letters, check.dead_letters_crit),
+            lag: Limits {
+                warn: check.lag_warn.as_secs_f64(),
+                crit: Some(check.lag_crit.as_secs_f64()),
+            },
+            failures: counts(check.failures_warn, check.failures_crit),
+            wal: counts(self.store.wal_max.0, check.wal_crit.0),
+            time_limit: self.metrics.time_limit,
         }
     }
 
@@ -69,6 +163,11 @@ impl Settings {
             publish_wait: self.publish.wait,
             claim_events_max: self.store.claim_events_max,
             claim_ahead: self.store.claim_pace,
+            recording: router::Recording {
+                wait: self.record.wait,
+                facts_per_second: self.record.facts_per_second,
+                repeat_every: self.record.repeat_every,
+            },
         }
     }
 
@@ -77,6 +176,7 @@ impl Settings {
     #[must_use]
     pub fn store_options(&self, mut options: OpenOptions) -> OpenOptions {
         options.busy_timeout = self.store.busy_limit;
+        options.lock_wait_recorded = self.record.lock_wait;
         options.readers = self.store.readers;
         options.disk_free_min_percent = self.store.disk_free_min_percent;
         options.log_events_max = self.retention.log_events_max;
@@ -144,7 +244,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::clock::{ManualClock, Time};
+    use crate::clock::ManualClock;
     use crate::config::LogLevel;
     use crate::event::ProcessId;
     use crate::log::Level;
@@ -155,6 +255,7 @@ mod tests {
         let settings = Settings::default();
         assert_eq!(settings.policy(), Policy::default());
         assert_eq!(settings.restart_rules(), RestartRules::default());
+        assert_eq!(settings.doctor_rules(), doctor::Rules::default());
         let (ours, theirs) = (settings.router(), router::Settings::default());
         assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
     }
@@ -174,8 +275,8 @@ mod tests {
         let own = OpenOptions::new("/nowhere".into(), identity, Arc::clone(&clock));
         let ours = Settings::default().store_options(own.clone());
         assert_eq!(
-            (ours.busy_timeout, ours.readers),
-            (own.busy_timeout, own.readers)
+            (ours.busy_timeout, ours.readers, ours.lock_wait_recorded),
+            (own.busy_timeout, own.readers, own.lock_wait_recorded)
         );
         assert_eq!(ours.presence, own.presence);
         let bounds = |of: &OpenOptions| (of.log_events_max, of.log_bytes_max, of.wal_bytes_max);

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use super::value::{Bytes, LogLevel, Value};
 use crate::bus::MAILBOX_CAPACITY;
+use crate::catalog;
 use crate::event::{DEPTH_MAX, PAYLOAD_BYTES_MAX};
 use crate::handler;
+use crate::lint;
 use crate::log::Level;
+use crate::metrics;
+use crate::recovery;
 use crate::router;
 use crate::store::log::Durability;
 use crate::store::{deliveries, sqlite};
@@ -201,6 +205,113 @@ settings! {
         backlog: u64 = BACKLOG(1_000), 0 => 1_000_000_000;
         /// Dead letters above which it is degraded.
         dead_letters: u64 = DEAD_LETTERS(100), 0 => 1_000_000_000;
+    }
+    /// What is recorded so that it can be told later why.
+    record: Record {
+        /// How long a delivery waits for a limit before that is recorded: shorter waits are use.
+        wait: Duration = WAIT(router::WAIT_RECORDED), ms(1) => days(1);
+        /// How long a write waits for the lock before that is recorded, with who held it.
+        lock_wait: Duration = LOCK_WAIT(sqlite::LOCK_WAIT_RECORDED), ms(100) => secs(3_600);
+        /// Live skips, live duplicates and waits of one subscription recorded in a second; the rest is counted with the next.
+        facts_per_second: u32 = FACTS_PER_SECOND(router::FACTS_PER_SECOND), 1 => 10_000;
+        /// How long one event's repeated publishes are not recorded once more.
+        repeat_every: Duration = REPEAT_EVERY(router::REPEAT_RECORDED_EVERY), ms(1) => days(1);
+    }
+    /// What operators do to recover.
+    recovery: Recovery {
+        /// Events a second of one replay; handlers get their own new events beside them. 0 is no limit.
+        replay_per_second: u32 = REPLAY_PER_SECOND(recovery::PER_SECOND), 0 => 1_000_000;
+    }
+    /// What `lint` goes by.
+    lint: Lint {
+        /// How far back what was published and subscribed counts: what happens once a week is seen.
+        since: Duration = SINCE(lint::SINCE), secs(1) => days(3_650);
+        /// How similar two names must be, in percent, to be called a near miss: by lint, doctor, why-not and route.
+        near_miss_percent: u32 = NEAR_MISS_PERCENT(catalog::NEAR_MISS_PERCENT), 50 => 100;
+    }
+    /// What `stats`, `check` and `/metrics` read and show.
+    metrics: Metrics {
+        /// How long one answer may read; then it says what it left out.
+        time_limit: Duration = TIME_LIMIT(metrics::TIME_LIMIT), ms(10) => secs(600);
+        /// Types that have a series of their own in `/metrics`; the rest is `other`.
+        types_max: usize = TYPES_MAX(metrics::TYPES_MAX), 1 => 10_000;
+        /// Subscriptions that have series of their own in `/metrics`; the rest is `other`.
+        subscriptions_max: usize = SUBSCRIPTIONS_MAX(metrics::SUBSCRIPTIONS_MAX), 1 => 10_000;
+        /// Connections to `run --listen` at once; beyond it 503.
+        connections_max: usize = CONNECTIONS_MAX(16), 1 => 1_024;
+        /// How long one connection to `run --listen` may last; it serves one request.
+        connection_limit: Duration = CONNECTION_LIMIT(secs(30)), ms(100) => secs(600);
+    }
+    /// From when on doctor calls something a finding.
+    doctor: Doctor {
+        /// How long events may wait for a handler that no process runs: a restart takes a moment.
+        unhosted_after: Duration = UNHOSTED_AFTER(secs(10)), ms(0) => days(1);
+        /// How long somebody may hold the write lock: a statement by hand takes a moment.
+        lock_held: Duration = LOCK_HELD(secs(1)), ms(1) => secs(3_600);
+        /// How long a dead letter may be due before somebody has retried it.
+        overdue: Duration = OVERDUE(secs(10)), ms(0) => days(1);
+        /// Share of starts, in percent, from which on a handler fails consistently.
+        failing_percent: u32 = FAILING_PERCENT(80), 1 => 100;
+        /// Starts below which nothing is said of a share.
+        failing_starts: u64 = FAILING_STARTS(20), 1 => 1_000_000;
+        /// Events that must have failed: one bad event is no failing handler.
+        failing_events: u64 = FAILING_EVENTS(3), 1 => 1_000_000;
+        /// Equal content of one publisher within this time was meant as one event.
+        twice_within: Duration = TWICE_WITHIN(secs(10)), ms(1) => secs(3_600);
+        /// More equal copies than this are a beat and no slip.
+        twice_copies: usize = TWICE_COPIES(3), 2 => 1_000;
+        /// Events of a type that every filter must have turned away.
+        filtered_events: u64 = FILTERED_EVENTS(20), 1 => 1_000_000;
+        /// How late a dedup key may come after its window, in percent of it, to have been missed.
+        window_missed_percent: u32 = WINDOW_MISSED_PERCENT(100), 1 => 1_000;
+        /// Share of the dead letters, in percent, that one error makes up to be named.
+        one_fault_percent: u32 = ONE_FAULT_PERCENT(80), 1 => 100;
+        /// Dead letters below which nothing is said of a share.
+        one_fault_letters: usize = ONE_FAULT_LETTERS(20), 1 => 100_000;
+        /// How long a poller may leave an event unread.
+        unread: Duration = UNREAD(secs(30)), ms(100) => days(1);
+        /// Within which time somebody must have looked for dead processes.
+        unswept: Duration = UNSWEPT(secs(30)), ms(100) => days(1);
+        /// How long deliveries may wait for a place among their process's handlers.
+        crowded_after: Duration = CROWDED_AFTER(secs(1)), ms(1) => days(1);
+        /// By how much the clocks of a home's processes may differ.
+        clock_skew: Duration = CLOCK_SKEW(secs(5)), ms(1) => days(1);
+        /// Share of the disk, in percent, that must be free; publishing stops at half of it.
+        disk_free_percent: u32 = DISK_FREE_PERCENT(10), 0 => 90;
+    }
+    /// From when on `check` calls a number critical, or warns where `health` has no figure.
+    check: Check {
+        /// Pending events that are critical; `health.backlog` warns.
+        backlog_crit: u64 = BACKLOG_CRIT(10_000), 0 => 10_000_000_000;
+        /// Dead letters that are critical; `health.dead_letters` warns.
+        dead_letters_crit: u64 = DEAD_LETTERS_CRIT(1_000), 0 => 10_000_000_000;
+        /// Age of the oldest unsettled event that warns: longer than most handlers run.
+        lag_warn: Duration = LAG_WARN(secs(60)), ms(1) => days(30);
+        /// Age of the oldest unsettled event that is critical.
+        lag_crit: Duration = LAG_CRIT(secs(600)), ms(1) => days(30);
+        /// Failed attempts that warn: any.
+        failures_warn: u64 = FAILURES_WARN(0), 0 => 1_000_000_000;
+        /// Failed attempts that are critical.
+        failures_crit: u64 = FAILURES_CRIT(100), 0 => 1_000_000_000;
+        /// Size of the WAL that is critical; `store.wal_max` warns.
+        wal_crit: Bytes = WAL_CRIT(Bytes(4 * sqlite::WAL_BYTES_MAX)), Bytes(1 << 20) => Bytes(1 << 40);
+    }
+    /// Alerts and their sending.
+    alerts: Alerts {
+        /// How often rules look at what no event brings: absence, standstill, windows that pass.
+        look_interval: Duration = LOOK_INTERVAL(secs(1)), ms(50) => secs(3_600);
+        /// Occurrences that are older when they are first read raise nothing; as long as settled events are kept.
+        look_back: Duration = LOOK_BACK(days(7)), secs(1) => days(3_650);
+        /// An alert that nothing ends by itself is over after this long without an occurrence.
+        resolve_after: Duration = RESOLVE_AFTER(days(1)), secs(1) => days(365);
+        /// Tries of one message to a sink before it is given up; with these pauses about a quarter of an hour.
+        attempts: u32 = ATTEMPTS(10), 1 => 1_000;
+        /// Longest time of one try.
+        send_limit: Duration = SEND_LIMIT(secs(5)), ms(10) => secs(60);
+        /// Pause after the first failed try; each further one doubles.
+        backoff_first: Duration = BACKOFF_FIRST(secs(1)), ms(1) => days(1);
+        /// Longest pause between two tries.
+        backoff_most: Duration = BACKOFF_MOST(secs(300)), ms(1) => days(7);
     }
     /// The log file.
     log: Log {

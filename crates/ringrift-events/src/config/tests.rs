@@ -235,10 +235,7 @@ fn the_files_types_join_the_catalog_and_its_handlers_are_expected() {
         &[],
         &[],
     );
-    let error = twice
-        .unwrap()
-        .declare_types(&Catalog::ringrift())
-        .unwrap_err();
+    let error = twice.map(drop).unwrap_err();
     assert_eq!(error.code(), "TYPE_DIFFERS");
     assert!(error.to_string().contains("ringrift.toml:12: "), "{error}");
 }
@@ -262,6 +259,38 @@ fn a_file_that_is_not_text_or_too_long_is_refused_and_none_is_fine() {
     fs::remove_file(home.config_file()).unwrap();
     fs::create_dir(home.config_file()).unwrap();
     assert_eq!(load().unwrap_err().code(), "CONFIG_UNREADABLE");
+}
+
+#[test]
+fn what_is_well_is_in_force_beside_what_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let text = "[handler]\ntime_limt = \"1s\"\nslow = \"2s\"\n[store]\nlease = \"1ms\"\n\
+                [process]\nheartbeat = \"20s\"\nhung_after = \"10s\"\n\
+                [[types]]\nname = \"two words\"\n[[types]]\nname = \"own_type\"\n\
+                [[alert]]\nname = \"x\"\nwhen = \"never\"\n[[expect]]\nhandler = \"h\"\n";
+    std::fs::write(home.path().join(HOME_FILE), text).unwrap();
+    let sources = |flags: &[&str]| ConfigSources {
+        home: Home::at(home.path()),
+        variables: vec![("RINGRIFT_HANDLER_CONCURENCY".into(), "5".into())],
+        flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+    };
+    let config = Config::load_what_is_well(sources(&[])).unwrap();
+    assert_eq!(config.settings.handler.slow, Duration::from_secs(2));
+    assert_eq!(config.types.len(), 1);
+    assert_eq!(config.expected.len(), 1);
+    let defaults = Config::defaults(Home::at(home.path()));
+    let (process, usual) = (&config.settings.process, &defaults.settings.process);
+    assert_eq!(process.hung_after, usual.hung_after);
+    for part in ["time_limt", "CONCURENCY", "two words", "heartbeat", "never"] {
+        let told = config.refused.iter().filter(|text| text.contains(part));
+        assert_eq!(told.count(), 1, "{part}: {:#?}", config.refused);
+    }
+    let catalog = Catalog::ringrift();
+    config.declare_types(&catalog).unwrap();
+    config.alert_rules(&catalog).unwrap();
+    let typed = Config::load_what_is_well(sources(&["handler.slow=soon"]));
+    assert_eq!(typed.unwrap_err().code(), "CONFIG_VALUE_INVALID");
+    Config::load(sources(&[])).unwrap_err();
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::daemon::{Daemon, DaemonContext};
-use super::supervisor::{DaemonStatus, WeakSupervisor};
+use super::supervisor::{DaemonStatus, Supervisor, WeakSupervisor};
 use crate::log::{EventLog, Level};
 use crate::router::Router;
 use crate::store::registry::{Command, DaemonState};
@@ -12,6 +12,9 @@ use crate::store::{Error, Store};
 
 /// A process takes its commands within this time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a restart of the router waits for what runs: whoever asked waits little longer.
+const RESTART_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often counts that only this process has are saved for others.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
@@ -91,7 +94,7 @@ impl Daemon for Commands {
             let mut done = self.take().and_then(|()| self.report());
             if now.saturating_sub(saved_at) >= SAVE_EVERY {
                 saved_at = now;
-                done = done.and_then(|()| self.operations.router.save_unbridged());
+                done = done.and_then(|()| self.operations.router.save_counts());
             }
             if let Err(error) = done {
                 self.operations.log.store_failed("taking commands", &error);
@@ -112,7 +115,7 @@ impl Daemon for Commands {
     fn stopped(&mut self) {
         if let Err(error) = self
             .report()
-            .and_then(|()| self.operations.router.save_unbridged())
+            .and_then(|()| self.operations.router.save_counts())
         {
             self.operations
                 .log
@@ -172,17 +175,58 @@ impl Operations {
                 self.router.audit().set_enabled(on);
                 Ok(format!("audit {}", if on { "on" } else { "off" }))
             }
+            "router.restart" => self.restart_router(&supervisor, &command.by).map_err(words),
+            "handlers.resubscribe" => self.resubscribe(&supervisor, &command.by).map_err(words),
             "dedup.reset" => {
                 let name = text("handler")?;
+                let key = args.get("key").and_then(serde_json::Value::as_str);
                 let cleared = self
                     .router
-                    .reset_dedup(&name)
+                    .reset_dedup(&name, key)
                     .ok_or_else(|| format!("no live handler {name} with dedup in this process"))?;
                 Ok(format!("{cleared} keys forgotten"))
             }
             other => Err(format!("unknown command {other}")),
         }
     }
+
+    /// Restarts the daemons that carry events, then every subscription that runs nothing now.
+    fn restart_router(&self, supervisor: &Supervisor, by: &str) -> Result<String, super::Error> {
+        for name in [super::CROSS_PROCESS_POLLER, super::DLQ_RETRY] {
+            // One that somebody stopped stays stopped.
+            if supervisor.status(name)?.stopped_by.is_none() {
+                supervisor.restart(name, by)?;
+            }
+        }
+        let done = self.router.restart(RESTART_PATIENCE);
+        let said = match done.restarted.len() {
+            1 => "1 subscription restarted".to_owned(),
+            many => format!("{many} subscriptions restarted"),
+        };
+        Ok(with_busy(said, &done.busy))
+    }
+
+    /// Stops every daemon, gives every subscription a fresh loop and starts every daemon, one that
+    /// somebody stopped too.
+    fn resubscribe(&self, supervisor: &Supervisor, by: &str) -> Result<String, super::Error> {
+        supervisor.stop_all(by);
+        let done = self.router.restart(RESTART_PATIENCE);
+        supervisor.start_all()?;
+        let said = match done.restarted.is_empty() {
+            true => "no handler resubscribed".to_owned(),
+            false => format!("resubscribed {}", done.restarted.join(", ")),
+        };
+        Ok(with_busy(said, &done.busy))
+    }
+}
+
+/// Adds those that were left as they are.
+fn with_busy(mut said: String, busy: &[String]) -> String {
+    if !busy.is_empty() {
+        let busy = busy.join(", ");
+        said.push_str(&format!("; {busy} run something and go on as they are"));
+    }
+    said
 }
 
 fn state_of(process: crate::event::ProcessId, status: DaemonStatus) -> DaemonState {

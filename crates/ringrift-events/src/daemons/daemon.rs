@@ -1,10 +1,10 @@
 //! What a daemon is, and what it is given.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::clock::{SharedClock, Time};
+use crate::clock::{SharedClock, Signal, Time};
 
 /// A background task with a loop.
 pub trait Daemon: Send {
@@ -30,8 +30,7 @@ pub trait Daemon: Send {
 /// What a running daemon is given: the stop signal, the clock, and where it tells its progress.
 pub struct DaemonContext {
     pub(super) clock: SharedClock,
-    stop: Mutex<bool>,
-    changed: Condvar,
+    stop: Arc<Signal<bool>>,
     cycle_at: AtomicI64,
     standby: AtomicBool,
 }
@@ -40,8 +39,7 @@ impl DaemonContext {
     pub(super) fn new(clock: SharedClock) -> Arc<DaemonContext> {
         Arc::new(DaemonContext {
             clock,
-            stop: Mutex::new(false),
-            changed: Condvar::new(),
+            stop: Signal::new(false),
             cycle_at: AtomicI64::new(0),
             standby: AtomicBool::new(false),
         })
@@ -50,18 +48,13 @@ impl DaemonContext {
     /// Waits at most so long. `false` means stop.
     #[must_use]
     pub fn wait(&self, at_most: Duration) -> bool {
-        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
-        let (stop, _) = self
-            .changed
-            .wait_timeout_while(stop, at_most, |stop| !*stop)
-            .unwrap_or_else(PoisonError::into_inner);
-        !*stop
+        !*self.stop.wait_while(&*self.clock, at_most, |stop| !*stop)
     }
 
     /// Whether it should stop now.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        *self.stop.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.stop.lock()
     }
 
     /// The wall clock.
@@ -92,7 +85,7 @@ impl DaemonContext {
     }
 
     pub(super) fn stop(&self) {
-        *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_all();
+        *self.stop.lock() = true;
+        self.stop.notify();
     }
 }

@@ -16,6 +16,7 @@ mod poller;
 mod restarts;
 mod supervisor;
 mod sweeper;
+mod watcher;
 
 pub use commands::{Commands, Operations};
 pub use daemon::{Daemon, DaemonContext};
@@ -26,6 +27,7 @@ pub use poller::CrossProcessPoller;
 pub use restarts::RestartRules;
 pub use supervisor::{DaemonSpec, DaemonStatus, OnFailed, RunState, Supervisor, WeakSupervisor};
 pub use sweeper::{Sweeper, SweeperRules};
+pub use watcher::{Findings, Watch, Watcher};
 
 /// Reads what other processes published, and lets durable subscriptions claim.
 pub const CROSS_PROCESS_POLLER: &str = "CROSS_PROCESS_POLLER";
@@ -33,6 +35,10 @@ pub const CROSS_PROCESS_POLLER: &str = "CROSS_PROCESS_POLLER";
 pub const DLQ_RETRY: &str = "DLQ_RETRY";
 /// Takes over from dead processes and applies retention; one process of the home hosts it.
 pub const SWEEPER: &str = "SWEEPER";
+/// Raises alerts by rules and sends them; one process of the home hosts it.
+pub const ALERTS: &str = "ALERTS";
+/// Finds pipelines that stand still; one process of the home hosts it.
+pub const PIPELINE_WATCH: &str = "PIPELINE_WATCH";
 /// Beats for this process; it cannot be stopped by hand.
 pub const HEARTBEAT: &str = "HEARTBEAT";
 /// Takes this process's commands; it cannot be stopped by hand.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use super::Error;
 use super::daemon::{Daemon, DaemonContext};
 use super::restarts::{RestartRules, Restarts};
 use crate::clock::{SharedClock, Time};
+use crate::event::bounded_by;
 
 /// How a daemon is made and what it needs.
 pub struct DaemonSpec {
@@ -100,6 +102,8 @@ struct Inner {
     slots: Mutex<BTreeMap<&'static str, Slot>>,
     /// One start or stop at a time, so that both may be called from anywhere.
     changing: Mutex<()>,
+    /// From the shutdown on nothing is started any more.
+    ending: AtomicBool,
 }
 
 struct Slot {
@@ -121,6 +125,7 @@ impl Supervisor {
             all_restarts: Mutex::default(),
             slots: Mutex::default(),
             changing: Mutex::new(()),
+            ending: AtomicBool::new(false),
         }))
     }
 
@@ -229,8 +234,10 @@ impl Supervisor {
 
     /// Stops everything, what the system needs for itself last.
     pub fn shutdown(&self) {
+        self.0.ending.store(true, Ordering::SeqCst);
         self.stop_all("shutdown");
-        let _one = self.0.changing();
+        // Not as the only one: the daemon that takes commands may be waiting for its turn to start
+        // or stop another one, and is waited for here.
         for name in self.names(true) {
             self.stop_with_dependents(name, "shutdown");
         }
@@ -273,11 +280,14 @@ impl Supervisor {
             return Ok(());
         }
         self.join(spec.name);
-        let mut daemon = (spec.make)();
         let failed = |why: String| Error::StartFailed {
             name: name.to_owned(),
             why,
         };
+        if self.0.ending.load(Ordering::SeqCst) {
+            return Err(failed("the system shuts down".to_owned()));
+        }
+        let mut daemon = (spec.make)();
         daemon.prepare().map_err(failed)?;
         let context = DaemonContext::new(Arc::clone(&self.0.clock));
         let inner = Arc::clone(&self.0);
@@ -315,7 +325,7 @@ impl Supervisor {
         }
         let ran = self.0.with(name, |slot| {
             if slot.thread.is_some() && slot.status.state != RunState::Stopped {
-                slot.status.stopped_by = Some(by.to_owned());
+                slot.status.stopped_by = Some(bounded_by(by));
             }
             slot.thread.is_some()
         });

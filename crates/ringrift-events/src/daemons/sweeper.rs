@@ -64,19 +64,6 @@ impl Sweeper {
         }
     }
 
-    /// Whether the process that holds the role is stopped or stuck: its lock stays, so somebody
-    /// else must do its work until it goes on. Taking over is safe from several processes at once.
-    fn host_hangs(&self) -> Result<bool, Error> {
-        let Some(host) = self.store.elected(ROLE).wait()? else {
-            return Ok(false);
-        };
-        let processes = self.store.processes().wait()?;
-        let hangs = |process: &ProcessState| {
-            process.process.id == host && process.liveness == Liveness::Hung
-        };
-        Ok(processes.iter().any(hangs))
-    }
-
     /// One cycle as the elected host.
     fn sweep(&self, retain: bool) -> Result<(), Error> {
         let swept = self.store.take_over(self.rules.rules.clone()).wait()?;
@@ -95,6 +82,18 @@ impl Sweeper {
         }
         Ok(())
     }
+}
+
+/// Whether the process that holds a role is stopped or stuck: its lock stays, so somebody else must
+/// do its work until it goes on. The work must be safe from several processes at once.
+pub(super) fn host_hangs(store: &dyn Store, role: &str) -> Result<bool, Error> {
+    let Some(host) = store.elected(role).wait()? else {
+        return Ok(false);
+    };
+    let processes = store.processes().wait()?;
+    let hangs =
+        |process: &ProcessState| process.process.id == host && process.liveness == Liveness::Hung;
+    Ok(processes.iter().any(hangs))
 }
 
 impl Daemon for Sweeper {
@@ -117,7 +116,7 @@ impl Daemon for Sweeper {
                 }
                 Ok(false) if now.saturating_sub(looked_at) >= HOST_LOOK_EVERY => {
                     looked_at = now;
-                    match self.host_hangs() {
+                    match host_hangs(&*self.store, ROLE) {
                         Ok(true) => self.sweep(false),
                         Ok(false) => Ok(()),
                         Err(error) => Err(error),

@@ -3,13 +3,40 @@
 //! Every act works on a snapshot: the letters as the operator saw them. One that moved on since is
 //! left alone and named. A retry reaches the handler that failed, and nobody else.
 
+mod fingerprint;
+
 use std::sync::Arc;
 
-use crate::event::{Event, Payload, Seq};
+use crate::catalog::{Catalog, key_of_edited};
+use crate::event::{Event, EventId, Payload, Seq, bounded_by};
 use crate::store::deliveries::LetterId;
 use crate::store::letters::{Acted, Letter, LetterAct, LetterFilter, LetterState};
 use crate::store::subscriptions::SubscriptionId;
 use crate::store::{Error, ErrorCode, Store};
+
+pub use fingerprint::{Alike, Fingerprint, alike};
+
+/// What an edit makes of an event: the same under a new id, in no log. Its key follows the payload
+/// where the original's did.
+#[must_use]
+pub fn edited(original: &Event, catalog: &Catalog, id: EventId, payload: Payload) -> Event {
+    let key = match catalog.resolve(original.event_type.as_str()) {
+        Ok(entry) => {
+            let was = (&original.payload, original.key.as_deref());
+            key_of_edited(&entry, was, &payload)
+        }
+        // A type that is forgotten has no key field.
+        Err(_) => original.key.clone(),
+    };
+    Event {
+        id,
+        payload,
+        key,
+        parent_id: Some(original.id),
+        seq: None,
+        ..original.clone()
+    }
+}
 
 /// The dead letter queue of one store. Cheap to clone; every call blocks for one transaction.
 #[derive(Clone)]
@@ -47,7 +74,7 @@ impl DeadLetters {
     pub fn show(&self, id: LetterId) -> Result<Letter, Error> {
         let filter = LetterFilter {
             ids: vec![id],
-            states: ALL_STATES.to_vec(),
+            states: LetterState::ALL.to_vec(),
             limit: 1,
             ..LetterFilter::default()
         };
@@ -97,20 +124,13 @@ impl DeadLetters {
     pub fn edit(
         &self,
         seen: &Letter,
-        id: crate::event::EventId,
+        catalog: &Catalog,
+        id: EventId,
         payload: Payload,
         by: &str,
     ) -> Result<LetterId, Error> {
-        let edited = Event {
-            id,
-            payload,
-            parent_id: Some(seen.event.id),
-            seq: None,
-            ..seen.event.clone()
-        };
-        self.store
-            .edit(seen.id, seen.attempts, edited, by.to_owned())
-            .wait()
+        let edited = edited(&seen.event, catalog, id, payload);
+        self.store.edit(seen.seen(), edited, bounded_by(by)).wait()
     }
 
     /// Delivers a past event again, to one subscription only.
@@ -123,25 +143,11 @@ impl DeadLetters {
         seq: Seq,
         by: &str,
     ) -> Result<LetterId, Error> {
-        self.store.replay(subscription, seq, by.to_owned()).wait()
+        self.store.replay(subscription, seq, bounded_by(by)).wait()
     }
 
     fn act(&self, act: LetterAct, seen: &[Letter], by: &str) -> Result<Acted, Error> {
-        let seen = seen
-            .iter()
-            .map(|letter| (letter.id, letter.attempts))
-            .collect();
-        self.store.act(act, seen, by.to_owned()).wait()
+        let seen = seen.iter().map(Letter::seen).collect();
+        self.store.act(act, seen, bounded_by(by)).wait()
     }
 }
-
-/// Every state, for a look-up by id.
-const ALL_STATES: [LetterState; 7] = [
-    LetterState::Retrying,
-    LetterState::Running,
-    LetterState::Dead,
-    LetterState::Recovered,
-    LetterState::Discarded,
-    LetterState::Expired,
-    LetterState::Purged,
-];

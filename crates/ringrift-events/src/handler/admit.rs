@@ -10,8 +10,9 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use super::dedup::{self, MissingField, RanBefore, Reservation, Reserved};
 use super::named::Handler;
+use crate::clock;
 use crate::event::Event;
-use crate::verdict::Outcome;
+use crate::verdict::{Code, Outcome};
 
 /// What the policies decided about a delivery.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub struct Ticket {
     pub(super) reservation: Option<Reservation>,
     pub(super) ran_before: Option<RanBefore>,
     pub(super) missing_field: Option<MissingField>,
+    waited: Option<(Code, Duration)>,
     until_called: Option<Box<dyn Any + Send>>,
     _slot: OwnedSemaphorePermit,
     _in_flight: OwnedSemaphorePermit,
@@ -43,6 +45,12 @@ impl Ticket {
     pub fn with_guard(mut self, guard: impl Any + Send) -> Ticket {
         self.until_called = Some(Box::new(guard));
         self
+    }
+
+    /// What its delivery waited for longest, and how long; `None` if it did not wait.
+    #[must_use]
+    pub fn waited(&self) -> Option<(Code, Duration)> {
+        self.waited
     }
 
     /// The call begins now: the guard goes.
@@ -84,16 +92,28 @@ impl Handler {
 
     /// Waits for the rate limit and for a slot. Safe to drop, as [`Handler::admit`].
     pub async fn turn(&self) -> Ticket {
+        let mut waited = None;
         if let Some(pace) = &self.pace {
-            wait(pace.wait(self.host.clock.monotonic())).await;
+            let clock = &self.host.clock;
+            let pause = pace.wait(clock.monotonic());
+            if !pause.is_zero() {
+                let _waits = self.waiting.begin(Code::WtRate, clock.now());
+                clock::pause(&**clock, pause).await;
+                waited = Some((Code::WtRate, pause));
+            }
         }
         // The handler's own slot first: a handler at its limit must not hold the process's.
-        let slot = slot_of(&self.slots).await;
-        let in_flight = slot_of(&self.host.in_flight).await;
+        let slot = self
+            .slot_of(&self.slots, Code::WtConcurrency, &mut waited)
+            .await;
+        let in_flight = self
+            .slot_of(&self.host.in_flight, Code::WtProcessLimit, &mut waited)
+            .await;
         Ticket {
             reservation: None,
             ran_before: None,
             missing_field: None,
+            waited,
             until_called: None,
             _slot: slot,
             _in_flight: in_flight,
@@ -112,10 +132,32 @@ impl Handler {
             reservation: None,
             ran_before: None,
             missing_field: None,
+            waited: None,
             until_called: None,
             _slot: slot,
             _in_flight: in_flight,
         })
+    }
+
+    /// A permit, noting which limit it waited for, if that was the longest wait of its delivery.
+    async fn slot_of(
+        &self,
+        semaphore: &Arc<Semaphore>,
+        code: Code,
+        waited: &mut Option<(Code, Duration)>,
+    ) -> OwnedSemaphorePermit {
+        if let Ok(permit) = Arc::clone(semaphore).try_acquire_owned() {
+            return permit;
+        }
+        let clock = &self.host.clock;
+        let since = clock.monotonic();
+        let _waits = self.waiting.begin(code, clock.now());
+        let permit = slot_of(semaphore).await;
+        let wait = clock.monotonic().saturating_sub(since);
+        if waited.is_none_or(|(_, before)| wait > before) {
+            *waited = Some((code, wait));
+        }
+        permit
     }
 
     async fn reserve(&self, event: &Event) -> Result<Keyed, Outcome> {
@@ -162,12 +204,5 @@ async fn slot_of(semaphore: &Arc<Semaphore>) -> OwnedSemaphorePermit {
         Ok(permit) => permit,
         // Nobody closes these semaphores; if somebody did, nothing may start any more.
         Err(AcquireError { .. }) => pending().await,
-    }
-}
-
-async fn wait(time: Duration) {
-    if !time.is_zero() {
-        // A time-out of something that never comes is a pause that can be dropped.
-        drop(tokio::time::timeout(time, pending::<()>()).await);
     }
 }

@@ -251,19 +251,20 @@ impl Keys {
         Reserved::Yes(reservation, ran_before)
     }
 
-    /// Forgets every key that no run holds. Answers how many.
-    pub fn clear(&self) -> usize {
+    /// Forgets the keys that `meant` says and no run holds. Answers how many.
+    pub fn clear(&self, meant: impl Fn(&str) -> bool) -> usize {
         let mut table = self.lock();
-        let before = table.keys.len();
-        table.confirmed.clear();
-        table.keys.retain(|_, entry| match &mut entry.state {
+        let known = table.keys.len();
+        table.confirmed.retain(|(_, key)| !meant(key));
+        table.keys.retain(|key, entry| match &mut entry.state {
+            _ if !meant(key) => true,
             State::Held { before, .. } => {
                 *before = None;
                 true
             }
             State::Confirmed(_) => false,
         });
-        before - table.keys.len()
+        known - table.keys.len()
     }
 
     /// How many keys are held, counted or remembered.

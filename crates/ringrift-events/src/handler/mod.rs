@@ -13,10 +13,14 @@
 mod admit;
 mod context;
 pub mod dedup;
+mod foreign;
 mod function;
 mod guard;
+mod lag;
+mod lane;
 mod named;
 mod observer;
+mod own_dedup;
 mod panics;
 mod policy;
 mod rate;
@@ -27,11 +31,17 @@ mod run_blocking;
 mod stats;
 #[cfg(test)]
 mod testing;
+mod thread_state;
+pub mod vitals;
+mod waiting;
 pub mod watch;
+mod watched;
 
 pub use admit::{Admission, Ticket};
 pub use context::{Context, StepKind};
+pub use foreign::{Foreign, Looking};
 pub use function::{Function, Kind};
+pub use lag::Lag;
 pub use named::{Handler, Host};
 pub use observer::{Observer, StoreObserver, Unobserved};
 pub use policy::{
@@ -40,6 +50,8 @@ pub use policy::{
 };
 pub use reply::{NotDone, Reply};
 pub use retry::RetryPolicy;
-pub use run::{Delivery, Late, LateEnd, Ran};
+pub use run::{Delivery, Immediate, Late, LateEnd, Ran};
 pub use stats::{RecentError, Stats};
-pub use watch::Watch;
+pub use vitals::Vitals;
+pub use watch::{ForeignStall, Noticed, Watch};
+pub use watched::{ThreadLook, WatchedThread};

@@ -9,11 +9,15 @@ use tokio::sync::Semaphore;
 use super::dedup::{KEYS_MAX, Keys};
 use super::function::{Function, Kind};
 use super::observer::{Observer, Unobserved};
-use super::policy::{IN_FLIGHT_MAX, Policy};
+use super::own_dedup::OwnDedup;
+use super::policy::{Dedup, IN_FLIGHT_MAX, Policy};
 use super::rate::Pace;
 use super::stats::{Counts, RecentError, Stats};
+use super::vitals::Vitals;
+use super::waiting::Waiting;
 use super::watch::{HELD_MAX, Watch};
 use crate::clock::{SharedClock, Time};
+use crate::store::records::Ends;
 use crate::verdict::Code;
 
 /// What all handlers of one process share.
@@ -30,6 +34,8 @@ pub struct Host {
     pub observer: Arc<dyn Observer>,
     /// Who notices a handler that blocks a runtime thread.
     pub watch: Arc<Watch>,
+    /// Looks up what the process has and uses when a run failed.
+    pub vitals: Arc<Vitals>,
     /// Dedup keys that one live handler keeps in memory ([`KEYS_MAX`]); expired ones go first.
     pub dedup_keys_max: usize,
 }
@@ -40,6 +46,7 @@ impl Host {
     pub fn new(clock: SharedClock, runtime: tokio::runtime::Handle) -> Host {
         Host {
             watch: Watch::new(Arc::clone(&clock), HELD_MAX, Box::new(|_| {})),
+            vitals: Arc::new(Vitals::new(Arc::clone(&clock), None)),
             clock,
             runtime,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
@@ -58,7 +65,9 @@ pub struct Handler {
     pub(super) slots: Arc<Semaphore>,
     pub(super) pace: Option<Pace>,
     pub(super) keys: Option<Arc<Keys>>,
+    pub(super) own_dedup: OwnDedup,
     pub(super) counts: Counts,
+    pub(super) waiting: Waiting,
     started_at: Time,
 }
 
@@ -77,7 +86,9 @@ impl Handler {
             slots: Arc::new(Semaphore::new(slots.min(Semaphore::MAX_PERMITS))),
             pace: policy.rate.map(Pace::new),
             keys,
+            own_dedup: OwnDedup::default(),
             counts: Counts::default(),
+            waiting: Waiting::default(),
             started_at: host.clock.now(),
             policy,
             host,
@@ -108,6 +119,18 @@ impl Handler {
         &self.policy
     }
 
+    /// By what it dedups: its policy, else what its function told of itself.
+    #[must_use]
+    pub fn dedup(&self) -> Option<Dedup> {
+        self.policy.dedup.clone().or_else(|| self.own_dedup.read())
+    }
+
+    /// Whether what [`Handler::dedup`] answers has changed since this was asked last.
+    #[must_use]
+    pub fn has_new_dedup(&self) -> bool {
+        self.policy.dedup.is_none() && self.own_dedup.take_news()
+    }
+
     /// How many more runs it may start now. Zero for a while is use; zero because given-up runs
     /// hold every slot ([`Handler::is_stuck`]) is a finding.
     #[must_use]
@@ -133,6 +156,35 @@ impl Handler {
         } else {
             None
         }
+    }
+
+    /// How many deliveries wait for a limit, and how many of them for the process's.
+    #[must_use]
+    pub fn waiting(&self) -> (u64, u64) {
+        self.waiting.count()
+    }
+
+    /// Which limit the first delivery waits for, and since when one has.
+    #[must_use]
+    pub fn waits_at(&self) -> Option<(Code, Time)> {
+        self.waiting.at()
+    }
+
+    /// How its runs ended so far.
+    #[must_use]
+    pub fn ends(&self) -> Ends {
+        self.counts.ends()
+    }
+
+    /// When it was made.
+    #[must_use]
+    pub fn started_at(&self) -> Time {
+        self.started_at
+    }
+
+    /// Counts a delivery that was not run since its key is known to the store.
+    pub fn count_duplicate(&self) {
+        self.counts.deduplicated.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What it has counted.

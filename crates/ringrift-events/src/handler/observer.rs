@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::store::Store;
 use crate::store::registry::{Recent, Running, Slot};
+use crate::verdict::Effort;
 
 /// Is told about every run while it happens. Never waits.
 pub trait Observer: Send + Sync + 'static {
@@ -15,6 +16,12 @@ pub trait Observer: Send + Sync + 'static {
 
     /// The run was given up; its thread goes on.
     fn abandoned(&self, slot: Slot);
+
+    /// The run has used this much so far; told for long ones only, now and then.
+    fn progress(&self, slot: Slot, effort: Effort) {
+        // Whoever only counts runs need not know.
+        let _unwatched = (slot, effort);
+    }
 
     /// The run has really ended.
     fn ended(&self, slot: Option<Slot>, recent: Recent);
@@ -34,6 +41,10 @@ impl Observer for StoreObserver {
 
     fn abandoned(&self, slot: Slot) {
         self.0.abandoned(slot);
+    }
+
+    fn progress(&self, slot: Slot, effort: Effort) {
+        self.0.progress(slot, effort);
     }
 
     fn ended(&self, slot: Option<Slot>, recent: Recent) {

@@ -21,8 +21,8 @@ pub const IN_FLIGHT_MAX: usize = 256;
 pub const DEDUP_TTL: Duration = Duration::from_secs(300);
 
 /// What a time-out's message names as the way to raise the limit.
-pub const TIME_LIMIT_SETTING: &str =
-    "`handler.time_limit` in ringrift.toml, or this handler's `Policy::time_limit`";
+pub const TIME_LIMIT_SETTING: &str = "`handler.time_limit` in ringrift.toml, or this handler's own limit (`Policy::time_limit`; in \
+     Python `timeout=`; of `ringrift subscribe` --timeout)";
 
 /// The policies of one handler.
 #[derive(Clone, Debug, PartialEq)]

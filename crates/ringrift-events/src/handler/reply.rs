@@ -4,7 +4,9 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use crate::verdict::{ERROR_BYTES_MAX, Failure, FailureKind, Outcome, RetryWish};
+use crate::clock::Time;
+use crate::event::EventId;
+use crate::verdict::{Circumstances, ERROR_BYTES_MAX, Failure, FailureKind, Outcome, RetryWish};
 
 /// The answer of a handler's function. `?` works on any error.
 pub type Reply = Result<(), NotDone>;
@@ -14,6 +16,19 @@ pub type Reply = Result<(), NotDone>;
 pub enum NotDone {
     /// It does not concern this handler; nothing is tried again.
     Skip(String),
+    /// The handler keeps keys of its own and has handled the same before; nothing is tried again.
+    /// With a dedup policy the handler is not even called.
+    Duplicate {
+        /// The event that had the key first.
+        original: EventId,
+        /// The key.
+        key: String,
+        /// When its window ends.
+        window_ends_at: Time,
+    },
+    /// Its host could not call the function at all: nothing happened, and the event goes back
+    /// without an attempt. Only for hosts of async functions; of others it is a failure.
+    NotBegun,
     /// It is to be tried again after this long. Counts as a failed attempt.
     Retry {
         /// How long to wait at least.
@@ -47,13 +62,17 @@ impl<E: Error + Send + Sync + 'static> From<E> for NotDone {
 
 /// What a reply comes to. May run the user's `Display`: guard it like the function itself.
 pub(super) fn outcome(reply: Reply, took: Duration, step: Option<String>) -> Outcome {
-    let failed = |kind, message: String, wish| {
+    let failed = |kind, message: String, wish, errno: Vec<i32>| {
         Outcome::Failed(Failure {
             kind,
             message: bounded(message),
             took,
             step,
             wish,
+            circumstances: Some(Box::new(Circumstances {
+                errno,
+                ..Circumstances::default()
+            })),
         })
     };
     match reply {
@@ -61,15 +80,40 @@ pub(super) fn outcome(reply: Reply, took: Duration, step: Option<String>) -> Out
         Err(NotDone::Skip(reason)) => Outcome::Skipped {
             reason: bounded(reason),
         },
-        Err(NotDone::Retry { after, reason }) => {
-            failed(FailureKind::Error, reason, RetryWish::After(after))
-        }
-        Err(NotDone::Dead(reason)) => failed(FailureKind::Error, reason, RetryWish::Never),
-        Err(NotDone::Failed(error)) => failed(
-            kind_of(error.as_ref()),
-            with_causes(error.as_ref()),
+        Err(NotDone::Duplicate {
+            original,
+            key,
+            window_ends_at,
+        }) => Outcome::Duplicate {
+            original,
+            key: bounded(key),
+            window_ends_at,
+        },
+        Err(NotDone::NotBegun) => failed(
+            FailureKind::Error,
+            "it could not be called".to_owned(),
             RetryWish::Policy,
+            Vec::new(),
         ),
+        Err(NotDone::Retry { after, reason }) => failed(
+            FailureKind::Error,
+            reason,
+            RetryWish::After(after),
+            Vec::new(),
+        ),
+        Err(NotDone::Dead(reason)) => {
+            failed(FailureKind::Error, reason, RetryWish::Never, Vec::new())
+        }
+        Err(NotDone::Failed(error)) => {
+            let errno = errno_chain(error.as_ref());
+            let kind = if errno.iter().any(|errno| is_resource(*errno)) {
+                FailureKind::Resource
+            } else {
+                FailureKind::Error
+            };
+            let message = with_causes(error.as_ref());
+            failed(kind, message, RetryWish::Policy, errno)
+        }
     }
 }
 
@@ -100,7 +144,9 @@ fn with_causes(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-fn kind_of(error: &(dyn Error + 'static)) -> FailureKind {
+/// The system's error numbers in a chain of causes, outermost first; never from text.
+fn errno_chain(error: &(dyn Error + 'static)) -> Vec<i32> {
+    let mut found = Vec::new();
     let mut next = Some(error);
     for _ in 0..CAUSES_MAX {
         let Some(error) = next else { break };
@@ -111,9 +157,7 @@ fn kind_of(error: &(dyn Error + 'static)) -> FailureKind {
                 .downcast_ref::<rustix::io::Errno>()
                 .map(|errno| errno.raw_os_error())
         };
-        if errno.is_some_and(is_resource) {
-            return FailureKind::Resource;
-        }
+        found.extend(errno);
         // A wrapping `io::Error` names the cause of what it wraps as its own, skipping the thing
         // itself, which may be the one with the number.
         next = match error
@@ -124,7 +168,7 @@ fn kind_of(error: &(dyn Error + 'static)) -> FailureKind {
             None => error.source(),
         };
     }
-    FailureKind::Error
+    found
 }
 
 fn is_resource(errno: i32) -> bool {
@@ -174,9 +218,25 @@ mod tests {
             let middle = io::Error::other(Wrapped(io::Error::other(inner)));
             let failure = failure(Err(NotDone::from(Wrapped(middle))));
             assert_eq!(failure.kind, FailureKind::Resource, "errno {errno}");
+            assert_eq!(failure.circumstances.unwrap().errno, [errno]);
         }
         let refused = io::Error::from_raw_os_error(13);
         assert_eq!(failure(Err(refused.into())).kind, FailureKind::Error);
+    }
+
+    #[test]
+    fn a_handler_s_own_key_makes_a_duplicate() {
+        let original = EventId(uuid::Uuid::from_u128(7));
+        let known = NotDone::Duplicate {
+            original,
+            key: "training_completed config_key='hex8_2p'".to_owned(),
+            window_ends_at: Time(5),
+        };
+        let outcome = outcome(Err(known), Duration::ZERO, None);
+        assert!(
+            matches!(outcome, Outcome::Duplicate { original: of, window_ends_at: Time(5), .. }
+                if of == original)
+        );
     }
 
     #[test]

@@ -12,18 +12,20 @@ use tokio::sync::oneshot;
 use super::admit::Ticket;
 use super::context::Context;
 use super::dedup::{MissingField, RanBefore};
+use super::foreign;
 use super::function::{AsyncFunction, Call, PlainFunction};
 use super::guard::Guarded;
 use super::named::Handler;
 use super::policy::TIME_LIMIT_SETTING;
-use super::reply::{self, Reply};
+use super::reply::{self, NotDone, Reply};
+use super::watch::Stay;
 use super::{panics, run_blocking};
-use crate::clock::Time;
+use crate::clock::{Time, within};
 use crate::event::Event;
 use crate::store::registry::{Recent, Running};
 use crate::store::subscriptions::SubscriptionId;
 use crate::trace;
-use crate::verdict::{Code, Failure, FailureKind, Outcome, RetryWish};
+use crate::verdict::{Code, Effort, Failure, FailureKind, Outcome, RetryWish};
 
 /// One event for one handler.
 #[derive(Clone, Debug)]
@@ -54,6 +56,9 @@ pub struct Ran {
     pub ran_before: Option<RanBefore>,
     /// The dedup key could not be made: the event counted as no duplicate.
     pub missing_field: Option<MissingField>,
+    /// The function could not be called: nothing happened, the outcome says nothing, and the
+    /// delivery goes back.
+    pub not_begun: bool,
 }
 
 /// How a given-up run ended.
@@ -94,23 +99,21 @@ impl Handler {
             }
             Call::Immediate(function) => self.run_here(function, delivery, &mut ticket),
         };
-        ran.ran_before = ran_before;
-        ran.missing_field = missing_field;
+        ran.ran_before = ran_before.or(ran.ran_before);
+        ran.missing_field = missing_field.or(ran.missing_field);
         ran
     }
 
-    /// The same for an immediate function, without a future around it and for any number of
-    /// deliveries one after the other on one ticket; `None` for other kinds of function.
-    pub fn run_now(self: &Arc<Self>, delivery: Delivery, ticket: &mut Ticket) -> Option<Ran> {
-        let Call::Immediate(function) = &self.function.0 else {
-            return None;
-        };
-        let ran_before = ticket.ran_before.take();
-        let missing_field = ticket.missing_field.take();
-        let mut ran = self.run_here(function, delivery, ticket);
-        ran.ran_before = ran_before;
-        ran.missing_field = missing_field;
-        Some(ran)
+    /// The way to run it without a future around it, if its function is an immediate one.
+    #[must_use]
+    pub fn immediate(self: &Arc<Self>) -> Option<Immediate<'_>> {
+        match &self.function.0 {
+            Call::Immediate(function) => Some(Immediate {
+                handler: self,
+                function,
+            }),
+            Call::Asynchronous(_) | Call::Blocking(_) => None,
+        }
     }
 
     fn run_here(
@@ -121,8 +124,7 @@ impl Handler {
     ) -> Ran {
         let mut open = OpenRun::begin(self, delivery, None);
         let begun = &open.begun;
-        let event = &begun.delivery.event;
-        let stay = self.host.watch.enter_at(begun.at, &self.name, event);
+        let stay = begun.enter(begun.at);
         let outcome = begun.call(function);
         // It is over at once: whoever waits until calls have begun may as well wait for its end.
         ticket.called();
@@ -140,27 +142,49 @@ impl Handler {
     ) -> Ran {
         let guard = ticket.take_guard();
         let mut open = OpenRun::begin(self, delivery, Some(ticket));
-        let begun = &open.begun;
+        let begun = open.begun.clone();
         let event = Arc::clone(&begun.delivery.event);
         let (function, context) = (Arc::clone(function), begun.context.clone());
         let call = trace::Context::of(&event).scope(async move {
             drop(guard);
             function(context).await
         });
-        let mut run = Guarded::new(
-            Box::pin(call),
-            Arc::clone(&self.host.watch),
-            Arc::clone(&self.name),
-            event,
-        );
-        let ended = tokio::time::timeout(self.policy.time_limit, &mut run).await;
-        drop(run);
+        let mut run = Guarded::new(Box::pin(call), begun.clone());
+        let ended = within(&*self.host.clock, self.policy.time_limit, &mut run).await;
         let outcome = match ended {
-            Ok(Ok(reply)) => begun.outcome(reply),
-            Ok(Err(panic)) => begun.failed(FailureKind::Panic, panic),
-            Err(_) => begun.timed_out("it was cancelled"),
+            Some(Ok(Err(NotDone::NotBegun))) => return open.not_begun(),
+            Some(Ok(reply)) => begun.outcome(reply),
+            Some(Err(panic)) => begun.failed(FailureKind::Panic, panic),
+            None => {
+                // Before it is cancelled: what it is at then is its clean-up.
+                let stuck = begun.where_stuck().await;
+                drop(run);
+                if let Some(end) = begun.outlives().await {
+                    return foreign::give_up(&mut open, end, stuck);
+                }
+                begun.timed_out("it was cancelled", stuck)
+            }
         };
         open.end(outcome)
+    }
+}
+
+/// A handler whose function is an immediate one.
+pub struct Immediate<'h> {
+    handler: &'h Arc<Handler>,
+    function: &'h PlainFunction,
+}
+
+impl Immediate<'_> {
+    /// Calls the function here and now, for any number of deliveries one after the other on one
+    /// ticket, and answers what came of it.
+    pub fn run(&self, delivery: Delivery, ticket: &mut Ticket) -> Ran {
+        let ran_before = ticket.ran_before.take();
+        let missing_field = ticket.missing_field.take();
+        let mut ran = self.handler.run_here(self.function, delivery, ticket);
+        ran.ran_before = ran_before.or(ran.ran_before);
+        ran.missing_field = missing_field.or(ran.missing_field);
+        ran
     }
 }
 
@@ -171,7 +195,7 @@ pub(super) struct Begun {
     pub(super) delivery: Delivery,
     pub(super) context: Context,
     /// By the monotonic clock.
-    at: Duration,
+    pub(super) at: Duration,
     /// The same moment by the wall clock: an end is dated by adding what the run took.
     since: Time,
 }
@@ -187,15 +211,11 @@ impl Begun {
             seq: delivery.event.seq,
             since,
             step: None,
+            step_since: None,
             abandoned: false,
+            effort: Effort::default(),
         });
-        let context = Context::new(
-            Arc::clone(&delivery.event),
-            Arc::clone(&handler.name),
-            delivery.attempt,
-            Arc::clone(&host.observer),
-            slot,
-        );
+        let context = Context::new(handler, delivery.clone(), slot);
         Begun {
             handler: Arc::clone(handler),
             delivery,
@@ -205,11 +225,32 @@ impl Begun {
         }
     }
 
+    /// Notes with the watch that this thread calls into the handler from `now` on.
+    pub(super) fn enter(&self, now: Duration) -> Stay {
+        let Delivery {
+            event,
+            subscription,
+            ..
+        } = &self.delivery;
+        let handler = (*subscription, &self.handler.name);
+        self.handler.host.watch.enter(now, handler, event)
+    }
+
     /// Calls a plain function, guarded and within the event's trace.
     pub(super) fn call(&self, function: &PlainFunction) -> Outcome {
+        self.call_measured(function, || {})
+    }
+
+    /// The same; `measure` notes what the call has used before anything is made of its answer.
+    pub(super) fn call_measured(
+        &self,
+        function: &PlainFunction,
+        measure: impl FnOnce(),
+    ) -> Outcome {
         let event = &self.delivery.event;
         let called =
             panics::guarded(|| trace::Context::of(event).enter(|| function(&self.context)));
+        measure();
         match called {
             Ok(reply) => self.outcome(reply),
             Err(panic) => self.failed(FailureKind::Panic, panic),
@@ -217,40 +258,87 @@ impl Begun {
     }
 
     /// What a reply comes to; the user's `Display` may panic as well.
-    fn outcome(&self, reply: Reply) -> Outcome {
+    pub(super) fn outcome(&self, reply: Reply) -> Outcome {
         if reply.is_ok() {
             return Outcome::Done;
         }
         let (took, step) = (self.took(), self.context.current_step());
-        panics::guarded(|| reply::outcome(reply, took, step))
-            .unwrap_or_else(|panic| self.failed(FailureKind::Panic, panic))
+        match panics::guarded(|| reply::outcome(reply, took, step)) {
+            Ok(Outcome::Failed(failure)) => Outcome::Failed(self.found(failure)),
+            Ok(outcome) => outcome,
+            Err(panic) => self.failed(FailureKind::Panic, panic),
+        }
+    }
+
+    /// The failure with the circumstances under which it happened.
+    fn found(&self, mut failure: Failure) -> Failure {
+        let mut found = failure.circumstances.take().unwrap_or_default();
+        found.effort = self.context.effort();
+        found.steps = self.context.steps();
+        found.resources = Some(self.handler.host.vitals.look());
+        failure.circumstances = Some(found);
+        failure
     }
 
     pub(super) fn failed(&self, kind: FailureKind, message: String) -> Outcome {
-        Outcome::Failed(Failure {
+        Outcome::Failed(self.found(Failure {
             kind,
             message,
             took: self.took(),
             step: self.context.current_step(),
             wish: RetryWish::Policy,
-        })
+            circumstances: None,
+        }))
     }
 
-    /// A time-out, whose message names the limit, the step and the setting.
-    pub(super) fn timed_out(&self, fate: &str) -> Outcome {
+    /// A time-out, whose message names the limit, the step and the setting, and where it was stuck.
+    pub(super) fn timed_out(&self, fate: &str, stuck: Option<String>) -> Outcome {
         let limit = self.handler.policy.time_limit.as_secs_f64();
         let step = self.context.current_step();
         let step = step.map_or(String::new(), |step| format!(" in step {step}"));
-        let message = format!(
+        let mut message = format!(
             "exceeded its time limit of {limit} s{step}; {fate}; if it needs longer, raise \
              {TIME_LIMIT_SETTING}"
         );
-        self.failed(FailureKind::Timeout, message)
+        if let Some(stuck) = stuck {
+            message = reply::bounded(format!("{message}\n{stuck}"));
+        }
+        let mut outcome = self.failed(FailureKind::Timeout, message);
+        if let Outcome::Failed(failure) = &mut outcome
+            && let Some(found) = &mut failure.circumstances
+        {
+            found.thread = self.context.thread();
+        }
+        outcome
     }
 
     pub(super) fn took(&self) -> Duration {
         let now = self.handler.host.clock.monotonic();
         now.saturating_sub(self.at)
+    }
+
+    /// Counts and tells that it was given up and goes on.
+    pub(super) fn abandoned(&self) {
+        let counts = &self.handler.counts;
+        counts.abandoned.fetch_add(1, Ordering::Relaxed);
+        if let Some(slot) = self.context.slot() {
+            self.handler.host.observer.abandoned(slot);
+        }
+        self.context.look_at_thread();
+    }
+
+    /// Counts and tells how one that was given up has ended.
+    pub(super) fn ended_late(&self, outcome: &Outcome, took: Duration) {
+        let counts = &self.handler.counts;
+        let code = if matches!(outcome, Outcome::Done) {
+            counts.late_success.fetch_add(1, Ordering::Relaxed);
+            Code::StRecovered
+        } else {
+            self.remember(outcome, true);
+            Code::HnAbandoned
+        };
+        self.tell(code, took);
+        counts.abandoned.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn remember(&self, outcome: &Outcome, late: bool) {
@@ -300,7 +388,7 @@ impl OpenRun {
     /// The run has ended: counted, told, its key settled, its slot free.
     pub(super) fn end(&mut self, outcome: Outcome) -> Ran {
         let took = self.close(&outcome);
-        self.begun.tell(code_of(&outcome), took);
+        self.begun.tell(outcome.code(), took);
         if let Some(ticket) = self.ticket.take() {
             ticket.settle(&outcome);
         }
@@ -311,6 +399,25 @@ impl OpenRun {
     pub(super) fn give_up(&mut self, outcome: Outcome, late: LateEnd) -> Ran {
         let took = self.close(&outcome);
         self.ran(outcome, took, Some(late))
+    }
+
+    /// It could not be called: nothing is counted.
+    fn not_begun(&mut self) -> Ran {
+        self.closed = true;
+        let took = self.begun.took();
+        let counts = &self.begun.handler.counts;
+        counts.running.fetch_sub(1, Ordering::Relaxed);
+        self.begun.tell(Code::WtNoProcess, took);
+        self.ticket = None;
+        let reason = "it could not be called".to_owned();
+        Ran {
+            not_begun: true,
+            ..self.ran(Outcome::Skipped { reason }, took, None)
+        }
+    }
+
+    pub(super) fn take_ticket(&mut self) -> Option<Ticket> {
+        self.ticket.take()
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -329,14 +436,20 @@ impl OpenRun {
     }
 
     fn ran(&self, outcome: Outcome, took: Duration, late: Option<LateEnd>) -> Ran {
+        let found = self.begun.context.found();
+        let event_type = &self.begun.delivery.event.event_type;
         Ran {
             outcome,
             took,
             slow: took > self.begun.handler.policy.slow,
             step: self.begun.context.current_step(),
             late,
-            ran_before: None,
-            missing_field: None,
+            ran_before: found.ran_before,
+            missing_field: found.missing_field.map(|field| MissingField {
+                field,
+                event_type: event_type.as_str().to_owned(),
+            }),
+            not_begun: false,
         }
     }
 }
@@ -369,16 +482,6 @@ impl Ticket {
         {
             reservation.confirm();
         }
-    }
-}
-
-/// The verdict that a run's outcome is shown with.
-pub(super) fn code_of(outcome: &Outcome) -> Code {
-    match outcome {
-        Outcome::Done => Code::HnOk,
-        Outcome::Skipped { .. } => Code::HnSkipped,
-        Outcome::Duplicate { .. } => Code::HnDuplicate,
-        Outcome::Failed(failure) => failure.kind.code(),
     }
 }
 

@@ -9,7 +9,8 @@ use super::admit::Ticket;
 use super::function::PlainFunction;
 use super::named::Handler;
 use super::run::{Begun, Delivery, Late, LateEnd, OpenRun, Ran};
-use crate::verdict::{Code, FailureKind, Outcome};
+use crate::clock;
+use crate::verdict::{Code, FailureKind};
 
 const RUNNING: u8 = 0;
 const ENDED: u8 = 1;
@@ -46,12 +47,7 @@ impl Waiter {
     fn give_up(&self) -> bool {
         let given_up = self.fate.decide(GIVEN_UP);
         if given_up {
-            let begun = &self.open.begun;
-            let counts = &begun.handler.counts;
-            counts.abandoned.fetch_add(1, Ordering::Relaxed);
-            if let Some(slot) = begun.context.slot() {
-                begun.handler.host.observer.abandoned(slot);
-            }
+            self.open.begun.abandoned();
         }
         given_up
     }
@@ -83,27 +79,20 @@ impl Worker {
             return None;
         }
         self.ticket.called();
-        let outcome = self.begun.call(function);
+        let context = &self.begun.context;
+        let tid = rustix::thread::gettid().as_raw_nonzero().get();
+        let before = clock::thread_cpu();
+        context.on_thread(tid.cast_unsigned(), before);
+        let outcome = self.begun.call_measured(function, || {
+            context.used_cpu(clock::thread_cpu().saturating_sub(before));
+        });
         let took = self.begun.took();
         if !self.fate.decide(ENDED) {
-            self.end_late(&outcome, took);
+            self.begun.ended_late(&outcome, took);
         }
         // Before the answer: whoever hears of the end finds the key settled and the slot free.
         self.ticket.settle(&outcome);
         Some(Late { outcome, took })
-    }
-
-    fn end_late(&self, outcome: &Outcome, took: std::time::Duration) {
-        let code = if matches!(outcome, Outcome::Done) {
-            let counts = &self.begun.handler.counts;
-            counts.late_success.fetch_add(1, Ordering::Relaxed);
-            Code::StRecovered
-        } else {
-            self.begun.remember(outcome, true);
-            Code::HnAbandoned
-        };
-        self.begun.tell(code, took);
-        self.uncount();
     }
 
     fn uncount(&self) {
@@ -141,15 +130,19 @@ pub(super) async fn run(
     let end = if started.await.is_err() {
         ended.await
     } else {
-        match tokio::time::timeout(handler.policy.time_limit, &mut ended).await {
-            Ok(end) => end,
-            Err(_) if waiter.give_up() => {
+        match clock::within(&*handler.host.clock, handler.policy.time_limit, &mut ended).await {
+            Some(end) => end,
+            None if waiter.give_up() => {
                 let begun = &waiter.open.begun;
-                let outcome = begun.timed_out("its thread still runs and keeps its slot");
+                let stuck = begun.where_stuck().await;
+                let outcome = begun.timed_out(
+                    "its thread cannot be stopped and keeps its slot until it ends",
+                    stuck,
+                );
                 return waiter.open.give_up(outcome, LateEnd(ended));
             }
             // It ended at the very moment of its limit: its answer is on its way.
-            Err(_) => ended.await,
+            None => ended.await,
         }
     };
     let outcome = match end {

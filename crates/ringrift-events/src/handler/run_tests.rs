@@ -240,6 +240,14 @@ fn a_late_error_is_recorded_and_told_as_abandoned() {
     assert_eq!(errors.len(), 2);
     assert!(errors[0].late && errors[0].message == "too late anyway");
     assert!(!errors[1].late && errors[1].kind == FailureKind::Timeout);
+    let message = &errors[1].message;
+    assert!(
+        message.contains("until it ends") && !message.contains("still"),
+        "it is read after the end, too: {message}"
+    );
+    for setting in ["handler.time_limit", "Policy::time_limit", "--timeout"] {
+        assert!(message.contains(setting), "{message}");
+    }
     assert_eq!(handler.stats().errors_count, 1, "one run failed, once");
     assert_eq!(stage.notes.told()[2], Told::Ended(Code::HnAbandoned));
 }
@@ -304,13 +312,15 @@ fn a_handler_that_blocks_a_runtime_thread_is_named_while_it_does() {
         }
     });
     until("the handler is named", || {
-        let blocked = stage.host.watch.blocked();
-        blocked.len() == 1 && blocked[0].handler == *handler.name()
+        stage.host.watch.look();
+        let held = stage.host.watch.held();
+        held.len() == 1 && *held[0].handler == **handler.name()
     });
     open.send(()).unwrap();
     let ran = stage.block_on(run).unwrap();
     assert_eq!(ran.outcome, Outcome::Done);
-    assert!(stage.host.watch.blocked().is_empty());
+    stage.host.watch.look();
+    assert!(stage.host.watch.held().is_empty());
 }
 
 #[test]
@@ -380,9 +390,10 @@ fn an_immediate_function_runs_a_whole_batch_on_one_ticket() {
     let stage = Stage::new();
     let handler = stage.handler(Function::immediate(|_| Ok(())), Policy::default());
     let mut ticket = handler.turn_now().unwrap();
+    let function = handler.immediate().unwrap();
     for id in 0..10 {
-        let ran = handler.run_now(delivery(&event(id, "x", "{}")), &mut ticket);
-        assert_eq!(ran.unwrap().outcome, Outcome::Done);
+        let ran = function.run(delivery(&event(id, "x", "{}")), &mut ticket);
+        assert_eq!(ran.outcome, Outcome::Done);
         assert_eq!(handler.free_slots(), 0);
     }
     drop(ticket);
@@ -391,7 +402,8 @@ fn an_immediate_function_runs_a_whole_batch_on_one_ticket() {
         (1, 10)
     );
     let other = stage.handler(Function::blocking(|_| Ok(())), Policy::default());
-    let mut ticket = other.turn_now().unwrap();
-    let refused = other.run_now(delivery(&event(1, "x", "{}")), &mut ticket);
-    assert!(refused.is_none(), "only immediate functions run in place");
+    assert!(
+        other.immediate().is_none(),
+        "only immediate functions run in place"
+    );
 }

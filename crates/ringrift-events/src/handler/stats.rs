@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::clock::Time;
 use crate::event::{Event, EventId, EventType};
+use crate::store::records::Ends;
 use crate::verdict::{Failure, FailureKind, Outcome};
 
 /// How many errors a handler remembers.
@@ -152,6 +153,16 @@ impl Counts {
     pub(super) fn recent(&self, limit: usize) -> Vec<RecentError> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.iter().take(limit).cloned().collect()
+    }
+
+    pub(super) fn ends(&self) -> Ends {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Ends {
+            done: get(&self.success),
+            failed: get(&self.errors),
+            skipped: get(&self.skipped),
+            duplicates: get(&self.deduplicated),
+        }
     }
 
     pub(super) fn snapshot(&self, started_at: Time) -> Stats {

@@ -2,70 +2,61 @@
 //!
 //! Time limits of async handlers work only while their thread comes back to the runtime. Each
 //! thread therefore says, before it calls into a handler, whom and since when; a thread of the
-//! watch, which runs no handlers, looks at these notes.
+//! watch, which runs no handlers, looks at these notes. A loop of another language has no such
+//! threads: whoever measures it tells its stalls by [`Watch::foreign`].
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::lag::{Lag, Lags};
+use super::lane::{At, Lane, Look};
 use crate::clock::SharedClock;
-use crate::event::{Event, EventId, EventType};
+use crate::event::Event;
+use crate::store::records::Stall;
+use crate::store::subscriptions::SubscriptionId;
 
 /// How long a handler may hold a runtime thread in one go: other handlers wait meanwhile.
 pub const HELD_MAX: Duration = Duration::from_secs(1);
 
-/// A handler that holds a runtime thread at this moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blocked {
-    /// Its name.
-    pub handler: Arc<str>,
-    /// The event it runs on.
-    pub event: EventId,
-    /// The event's type.
-    pub event_type: EventType,
-    /// For how long the thread has not come back.
-    pub held: Duration,
-    /// The thread's name.
-    pub thread: String,
-    /// The thread's number for the operating system; 0 where unknown.
-    pub tid: u32,
-    /// What the thread does, in the kernel's words, such as `sleeping in hrtimer_nanosleep`.
-    pub doing: Option<String>,
+/// What the watch tells.
+#[derive(Clone, Copy, Debug)]
+pub enum Noticed<'s> {
+    /// A handler has held a thread for too long; told once for each stay.
+    Began(&'s Stall),
+    /// It has done so for five times the limit: told once, since its process may not live to tell
+    /// the end.
+    Lasts(&'s Stall),
+    /// The thread came back.
+    Ended(&'s Stall),
+    /// Who holds threads now; told whenever that, or how long they do, has changed.
+    Now(&'s [Stall]),
 }
 
-/// Called once for each time that a handler held a thread for too long.
-pub type Report = Box<dyn Fn(&Blocked) + Send + Sync>;
+/// Is told what the watch notices.
+pub type Report = Box<dyn Fn(Noticed<'_>) + Send + Sync>;
+
+/// How many limits a stay lasts before it is told as lasting.
+pub(super) const LASTS: u32 = 5;
 
 /// The watch over all runtime threads of a process.
 pub struct Watch {
-    clock: SharedClock,
+    pub(super) clock: SharedClock,
     limit: Duration,
     report: Report,
     lanes: Mutex<Vec<Weak<Lane>>>,
+    /// Stalls of loops that are measured elsewhere.
+    foreign: Mutex<BTreeMap<u64, Stall>>,
+    foreign_count: AtomicU64,
+    /// Whom the last look told of.
+    held: Mutex<Vec<Stall>>,
+    lags: Arc<Lags>,
     thread: Mutex<Option<JoinHandle<()>>>,
     stop: Mutex<bool>,
     stopped: Condvar,
-}
-
-/// What one thread is at.
-#[derive(Debug)]
-struct Lane {
-    /// Monotonic microseconds; 0 while the thread runs no handler.
-    since_us: AtomicU64,
-    /// The `since_us` that was reported last, so that each stay is reported once.
-    reported_us: AtomicU64,
-    at: Mutex<Option<At>>,
-    thread: String,
-    tid: u32,
-}
-
-#[derive(Clone, Debug)]
-struct At {
-    handler: Arc<str>,
-    event: EventId,
-    event_type: EventType,
 }
 
 thread_local! {
@@ -80,21 +71,29 @@ impl Watch {
     #[must_use]
     pub fn new(clock: SharedClock, limit: Duration, report: Report) -> Arc<Watch> {
         Arc::new(Watch {
+            lags: Lags::new(Arc::clone(&clock)),
             clock,
             limit,
             report,
             lanes: Mutex::default(),
+            foreign: Mutex::default(),
+            foreign_count: AtomicU64::new(0),
+            held: Mutex::default(),
             thread: Mutex::default(),
             stop: Mutex::new(false),
             stopped: Condvar::new(),
         })
     }
 
-    /// Starts the watching thread. Does nothing if it runs.
+    /// Starts the watching thread, which also measures how late tasks begin on `runtime`. Does
+    /// nothing if it runs.
     ///
     /// # Errors
     /// The system's, when it refuses a thread.
-    pub fn start(self: &Arc<Watch>) -> std::io::Result<()> {
+    pub fn start(
+        self: &Arc<Watch>,
+        runtime: Option<tokio::runtime::Handle>,
+    ) -> std::io::Result<()> {
         let mut thread = lock(&self.thread);
         if thread.is_some() {
             return Ok(());
@@ -103,7 +102,7 @@ impl Watch {
         let watch = Arc::clone(self);
         let handle = std::thread::Builder::new()
             .name("ringrift:watch".to_owned())
-            .spawn(move || watch.look_on())?;
+            .spawn(move || watch.look_on(runtime.as_ref()))?;
         *thread = Some(handle);
         Ok(())
     }
@@ -120,45 +119,62 @@ impl Watch {
         }
     }
 
-    /// Who holds a thread for longer than the limit now.
+    /// How late tasks begin on the runtime, as far as it was measured.
     #[must_use]
-    pub fn blocked(&self) -> Vec<Blocked> {
-        let now = self.clock.monotonic();
-        let lanes: Vec<Arc<Lane>> = lock(&self.lanes).iter().filter_map(Weak::upgrade).collect();
-        lanes
-            .iter()
-            .filter_map(|lane| lane.blocked(now, self.limit).map(|(blocked, _)| blocked))
-            .collect()
+    pub fn lag(&self) -> Lag {
+        self.lags.read()
+    }
+
+    /// Who held a thread at the last look.
+    #[must_use]
+    pub fn held(&self) -> Vec<Stall> {
+        lock(&self.held).clone()
     }
 
     /// Looks once and reports what was not reported yet; the watching thread does nothing else.
     pub fn look(&self) {
-        let now = self.clock.monotonic();
         let lanes: Vec<Arc<Lane>> = {
             let mut lanes = lock(&self.lanes);
             lanes.retain(|lane| lane.strong_count() > 0);
             lanes.iter().filter_map(Weak::upgrade).collect()
         };
+        let mut now: Vec<Stall> = lock(&self.foreign).values().cloned().collect();
         for lane in lanes {
-            if let Some((blocked, since_us)) = lane.blocked(now, self.limit)
-                && lane.reported_us.swap(since_us, Ordering::Relaxed) != since_us
-            {
-                tracing::warn!(
-                    handler = %blocked.handler,
-                    event = %blocked.event,
-                    event_type = %blocked.event_type,
-                    held_ms = u64::try_from(blocked.held.as_millis()).unwrap_or(u64::MAX),
-                    thread = %blocked.thread,
-                    tid = blocked.tid,
-                    doing = blocked.doing.as_deref().unwrap_or("unknown"),
-                    "handler blocks a runtime thread"
-                );
-                (self.report)(&blocked);
+            let look = lane.look(&self.clock, self.limit);
+            if let Some(ended) = &look.ended {
+                (self.report)(Noticed::Ended(ended));
             }
+            self.tell_held(&look);
+            now.extend(look.held);
+        }
+        let before = std::mem::replace(&mut *lock(&self.held), now.clone());
+        if !before.is_empty() || !now.is_empty() {
+            (self.report)(Noticed::Now(&now));
         }
     }
 
-    fn look_on(&self) {
+    fn tell_held(&self, look: &Look) {
+        let Some(stall) = &look.held else { return };
+        if look.is_new {
+            tracing::warn!(
+                handler = %stall.handler,
+                event = %stall.event,
+                event_type = %stall.event_type,
+                held_ms = stall.held_ms,
+                thread = %stall.thread,
+                tid = stall.tid,
+                class = stall.class.as_str(),
+                syscall = stall.syscall.as_deref().unwrap_or("-"),
+                "handler blocks a runtime thread"
+            );
+            (self.report)(Noticed::Began(stall));
+        }
+        if look.lasts {
+            (self.report)(Noticed::Lasts(stall));
+        }
+    }
+
+    fn look_on(&self, runtime: Option<&tokio::runtime::Handle>) {
         let pause = (self.limit / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
         let mut stop = lock(&self.stop);
         while !*stop {
@@ -170,32 +186,30 @@ impl Watch {
                 return;
             }
             drop(next);
+            if let Some(runtime) = runtime {
+                Lags::ask(&self.lags, runtime);
+            }
             self.look();
             stop = lock(&self.stop);
         }
     }
 
     /// Notes that this thread calls into a handler, until the stay is dropped.
-    pub(super) fn enter(self: &Arc<Watch>, handler: &Arc<str>, event: &Event) -> Stay {
-        self.enter_at(self.clock.monotonic(), handler, event)
-    }
-
-    /// The same for a caller who has just looked at the clock.
-    pub(super) fn enter_at(
+    pub(super) fn enter(
         self: &Arc<Watch>,
         now: Duration,
-        handler: &Arc<str>,
+        (subscription, handler): (SubscriptionId, &Arc<str>),
         event: &Event,
     ) -> Stay {
         let lane = self.lane();
         let at = At {
+            subscription,
             handler: Arc::clone(handler),
             event: event.id,
+            seq: event.seq,
             event_type: event.event_type.clone(),
         };
-        let now_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
-        let outer = lock(&lane.at).replace(at);
-        let outer_since_us = lane.since_us.swap(now_us.max(1), Ordering::AcqRel);
+        let (outer, outer_since_us) = lane.enter(now, at);
         Stay {
             // A handler inside a handler gives the thread back to the outer one.
             outer: (outer_since_us != 0).then_some(outer).flatten(),
@@ -211,16 +225,53 @@ impl Watch {
                 return Arc::clone(lane);
             }
             lanes.retain(|(watch, _)| watch.strong_count() > 0);
-            let lane = Arc::new(Lane::of_this_thread());
+            let lane = Arc::new(Lane::of_this_thread(Arc::clone(&self.clock)));
             let mut known = lock(&self.lanes);
             known.push(Arc::downgrade(&lane));
             lanes.push((Arc::downgrade(self), Arc::clone(&lane)));
             lane
         })
     }
+
+    /// Tells that a loop which is measured elsewhere, such as Python's, is held. It is shown and
+    /// recorded like those of the runtime's threads, until the answer is ended or dropped.
+    #[must_use]
+    pub fn foreign(self: &Arc<Watch>, stall: Stall) -> ForeignStall {
+        let number = self.foreign_count.fetch_add(1, Ordering::Relaxed);
+        (self.report)(Noticed::Began(&stall));
+        lock(&self.foreign).insert(number, stall);
+        ForeignStall {
+            watch: Arc::clone(self),
+            number,
+        }
+    }
+}
+
+/// A loop of another language that is held, as long as this lives.
+pub struct ForeignStall {
+    watch: Arc<Watch>,
+    number: u64,
+}
+
+impl ForeignStall {
+    /// Tells what is known of it by now.
+    pub fn update(&self, stall: Stall) {
+        lock(&self.watch.foreign).insert(self.number, stall);
+    }
+}
+
+impl Drop for ForeignStall {
+    /// The loop came back: it is recorded as [`ForeignStall::update`] told it last.
+    fn drop(&mut self) {
+        let ended = lock(&self.watch.foreign).remove(&self.number);
+        if let Some(stall) = ended {
+            (self.watch.report)(Noticed::Ended(&stall));
+        }
+    }
 }
 
 /// One call into a handler by one thread.
+#[derive(Debug)]
 pub(super) struct Stay {
     lane: Arc<Lane>,
     outer: Option<At>,
@@ -229,76 +280,11 @@ pub(super) struct Stay {
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        if let Some(outer) = self.outer.take() {
-            *lock(&self.lane.at) = Some(outer);
-        }
-        self.lane
-            .since_us
-            .store(self.outer_since_us, Ordering::Release);
+        self.lane.leave(self.outer.take(), self.outer_since_us);
     }
 }
 
-impl Lane {
-    fn of_this_thread() -> Lane {
-        Lane {
-            since_us: AtomicU64::new(0),
-            reported_us: AtomicU64::new(0),
-            at: Mutex::new(None),
-            thread: std::thread::current().name().unwrap_or("").to_owned(),
-            tid: u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).unwrap_or(0),
-        }
-    }
-
-    fn blocked(&self, now: Duration, limit: Duration) -> Option<(Blocked, u64)> {
-        let since_us = self.since_us.load(Ordering::Acquire);
-        if since_us == 0 {
-            return None;
-        }
-        let held = now.saturating_sub(Duration::from_micros(since_us));
-        if held <= limit {
-            return None;
-        }
-        let at = lock(&self.at).clone()?;
-        // The stay may have ended, and another begun, while we looked.
-        if self.since_us.load(Ordering::Acquire) != since_us {
-            return None;
-        }
-        let blocked = Blocked {
-            handler: at.handler,
-            event: at.event,
-            event_type: at.event_type,
-            held,
-            thread: self.thread.clone(),
-            tid: self.tid,
-            doing: doing(self.tid),
-        };
-        Some((blocked, since_us))
-    }
-}
-
-/// What the kernel says a thread of ours is at. Best effort: files may be absent or closed to us.
-fn doing(tid: u32) -> Option<String> {
-    let task = format!("/proc/self/task/{tid}");
-    let stat = std::fs::read_to_string(format!("{task}/stat")).ok()?;
-    let state = stat.rsplit_once(") ")?.1.chars().next()?;
-    if state == 'R' {
-        return Some("running on the processor".to_owned());
-    }
-    let place = std::fs::read_to_string(format!("{task}/wchan")).unwrap_or_default();
-    let place = if place.len() > 1 {
-        place.as_str()
-    } else {
-        "a system call"
-    };
-    let verb = if state == 'D' {
-        "waiting for the disk"
-    } else {
-        "sleeping"
-    };
-    Some(format!("{verb} in {place}"))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

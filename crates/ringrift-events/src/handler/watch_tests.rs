@@ -1,52 +1,73 @@
-use std::sync::Barrier;
-
 use super::*;
 use crate::clock::{ManualClock, Time};
-use crate::handler::testing::event;
+use crate::handler::testing::{event, until};
+use crate::store::records::StallClass;
 
-type Seen = Arc<Mutex<Vec<Blocked>>>;
+type Seen = Arc<Mutex<Vec<(&'static str, Stall)>>>;
+
+fn noting(seen: &Seen) -> Report {
+    let seen = Arc::clone(seen);
+    Box::new(move |noticed| {
+        let mut seen = seen.lock().unwrap();
+        match noticed {
+            Noticed::Began(stall) => seen.push(("began", stall.clone())),
+            Noticed::Lasts(stall) => seen.push(("lasts", stall.clone())),
+            Noticed::Ended(stall) => seen.push(("ended", stall.clone())),
+            Noticed::Now(_) => {}
+        }
+    })
+}
+
+fn enter(watch: &Arc<Watch>, name: &str, event: &Event) -> Stay {
+    let of = (SubscriptionId(4), &Arc::from(name));
+    watch.enter(watch.clock.monotonic(), of, event)
+}
 
 fn watch(limit: Duration) -> (Arc<ManualClock>, Seen, Arc<Watch>) {
     let clock = Arc::new(ManualClock::new(Time(0), 1));
     let seen = Seen::default();
-    let report = {
-        let seen = Arc::clone(&seen);
-        Box::new(move |blocked: &Blocked| seen.lock().unwrap().push(blocked.clone()))
-    };
+    let report = noting(&seen);
     let watch = Watch::new(Arc::clone(&clock) as SharedClock, limit, report);
     (clock, seen, watch)
 }
 
 #[test]
-fn a_handler_that_holds_its_thread_is_named_once() {
+fn a_handler_that_holds_its_thread_is_named_once_while_it_lasts_and_at_its_end() {
     let (clock, seen, watch) = watch(HELD_MAX);
-    let (name, event) = (Arc::from("evaluator"), event(5, "training_completed", "{}"));
-    let stay = watch.enter(&name, &event);
+    let event = event(5, "training_completed", "{}");
+    let stay = enter(&watch, "evaluator", &event);
     clock.advance(HELD_MAX);
     watch.look();
     assert!(seen.lock().unwrap().is_empty(), "not longer than the limit");
-    clock.advance(Duration::from_millis(1));
-    watch.look();
-    watch.look();
-    {
-        let seen = seen.lock().unwrap();
-        assert_eq!(seen.len(), 1);
-        assert_eq!((&seen[0].handler, seen[0].event), (&name, event.id));
-        assert_eq!(seen[0].event_type, event.event_type);
-        assert_ne!(seen[0].tid, 0);
-        assert!(seen[0].doing.is_some());
+    for by in [Duration::from_millis(1), HELD_MAX * LASTS, HELD_MAX] {
+        clock.advance(by);
+        watch.look();
+        watch.look();
     }
-    assert_eq!(watch.blocked().len(), 1);
     drop(stay);
-    assert!(watch.blocked().is_empty());
+    clock.advance(HELD_MAX);
+    watch.look();
+    watch.look();
+    let seen = seen.lock().unwrap();
+    let told: Vec<(&str, u64)> = seen.iter().map(|one| (one.0, one.1.held_ms)).collect();
+    assert_eq!(told, [("began", 1_001), ("lasts", 6_001), ("ended", 7_001)]);
+    let stall = &seen[0].1;
+    assert_eq!(
+        (stall.handler.as_str(), stall.event),
+        ("evaluator", event.id)
+    );
+    assert_eq!(stall.event_type, event.event_type);
+    assert_eq!(stall.subscription, Some(SubscriptionId(4)));
+    assert_ne!(stall.tid, 0);
+    assert!(stall.state.is_some());
 }
 
 #[test]
 fn a_handler_that_yields_in_time_is_never_named_however_long_it_runs() {
     let (clock, seen, watch) = watch(HELD_MAX);
-    let (name, event) = (Arc::from("evaluator"), event(5, "training_completed", "{}"));
+    let event = event(5, "training_completed", "{}");
     for _ in 0..100 {
-        let stay = watch.enter(&name, &event);
+        let stay = enter(&watch, "evaluator", &event);
         clock.advance(HELD_MAX / 2);
         watch.look();
         drop(stay);
@@ -56,16 +77,18 @@ fn a_handler_that_yields_in_time_is_never_named_however_long_it_runs() {
 
 #[test]
 fn an_outer_handler_has_its_thread_back_when_the_inner_one_ends() {
-    let (clock, _, watch) = watch(HELD_MAX);
-    let (outer, inner): (Arc<str>, Arc<str>) = (Arc::from("outer"), Arc::from("inner"));
+    let (clock, seen, watch) = watch(HELD_MAX);
     let event = event(5, "training_completed", "{}");
-    let _outer_stay = watch.enter(&outer, &event);
+    let _outer_stay = enter(&watch, "outer", &event);
     clock.advance(HELD_MAX);
-    drop(watch.enter(&inner, &event));
+    drop(enter(&watch, "inner", &event));
     clock.advance(HELD_MAX);
-    let blocked = watch.blocked();
-    assert_eq!(blocked[0].handler, outer);
-    assert_eq!(blocked[0].held, HELD_MAX * 2);
+    watch.look();
+    let seen = seen.lock().unwrap();
+    assert_eq!(
+        (seen[0].1.handler.as_str(), seen[0].1.held_ms),
+        ("outer", 2_000)
+    );
 }
 
 #[test]
@@ -73,7 +96,7 @@ fn a_thread_that_has_ended_leaves_nothing_behind() {
     let (_, _, watch) = watch(HELD_MAX);
     let met = {
         let watch = Arc::clone(&watch);
-        std::thread::spawn(move || drop(watch.enter(&Arc::from("gone"), &event(1, "x", "{}"))))
+        std::thread::spawn(move || drop(enter(&watch, "gone", &event(1, "x", "{}"))))
     };
     met.join().unwrap();
     watch.look();
@@ -81,22 +104,74 @@ fn a_thread_that_has_ended_leaves_nothing_behind() {
 }
 
 #[test]
-fn the_watching_thread_looks_by_itself_and_stops_when_told() {
+fn the_watching_thread_tells_what_keeps_a_thread_by_itself_and_stops_when_told() {
     let clock: SharedClock = Arc::new(crate::clock::SystemClock);
-    let heard = Arc::new(Barrier::new(2));
-    let report = {
-        let heard = Arc::clone(&heard);
-        Box::new(move |_: &Blocked| {
-            heard.wait();
-        })
+    let seen = Seen::default();
+    let watch = Watch::new(clock, Duration::from_millis(200), noting(&seen));
+    watch.start(None).unwrap();
+    watch.start(None).unwrap();
+    let held = |name: &str, busy: &dyn Fn()| {
+        let stay = enter(&watch, name, &event(1, "x", "{}"));
+        until("the stall is told", || {
+            busy();
+            seen.lock().unwrap().iter().any(|one| one.1.handler == name)
+        });
+        drop(stay);
+        until("its end is told", || {
+            let seen = seen.lock().unwrap();
+            seen.iter()
+                .any(|one| one.0 == "ended" && one.1.handler == name)
+        });
     };
-    let watch = Watch::new(clock, Duration::from_millis(20), report);
-    watch.start().unwrap();
-    watch.start().unwrap();
-    let stay = watch.enter(&Arc::from("slow"), &event(1, "x", "{}"));
-    heard.wait();
-    drop(stay);
+    let spin = |rounds: u64| {
+        let sum = (0..rounds).fold(7_u64, |sum, n| std::hint::black_box(sum ^ n));
+        assert_ne!(sum, u64::MAX);
+    };
+    held("computes", &|| {
+        // Far longer than the pauses of `until`.
+        spin(3_000_000);
+    });
+    held("waits", &|| {});
     watch.stop();
     watch.stop();
     assert!(lock(&watch.thread).is_none());
+    let seen = seen.lock().unwrap();
+    let class = |name: &str| {
+        let ended = seen
+            .iter()
+            .find(|one| one.0 == "ended" && one.1.handler == name);
+        ended.unwrap().1.class
+    };
+    assert_eq!(class("computes"), StallClass::Cpu);
+    assert_ne!(class("waits"), StallClass::Cpu);
+}
+
+#[test]
+fn a_loop_that_is_measured_elsewhere_is_told_like_a_thread() {
+    let (_, seen, watch) = watch(HELD_MAX);
+    let stall = Stall {
+        subscription: None,
+        handler: "on_event".to_owned(),
+        event: event(5, "x", "{}").id,
+        seq: None,
+        event_type: event(5, "x", "{}").event_type.clone(),
+        since: Time(0),
+        held_ms: 1_200,
+        class: StallClass::Io,
+        cpu_ms: None,
+        thread: "asyncio".to_owned(),
+        tid: 7,
+        state: None,
+        syscall: None,
+        object: Some("/tmp/fifo".to_owned()),
+        place: Some("model.py:41".to_owned()),
+    };
+    let held = watch.foreign(stall.clone());
+    let later = Stall {
+        held_ms: 2_000,
+        ..stall.clone()
+    };
+    held.update(later.clone());
+    drop(held);
+    assert_eq!(*seen.lock().unwrap(), [("began", stall), ("ended", later)]);
 }

@@ -43,13 +43,36 @@ impl Level {
     }
 }
 
+/// Which part of the system says a line; each may have a level of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Everything that is not below: daemons, the store, alerts.
+    System,
+    /// Who subscribes, who receives, how handlers run.
+    Router,
+    /// What is published.
+    Bus,
+}
+
+impl Part {
+    const COUNT: usize = 3;
+
+    /// The part that says lines of this kind.
+    fn of(kind: &str) -> Part {
+        match kind {
+            "emit" | "publish failed" | "fields missing" => Part::Bus,
+            _ => Part::Router,
+        }
+    }
+}
+
 /// The log of one process. Cheap to clone; writing never fails the caller: a log that cannot be
 /// written is said once on the `tracing` subscriber, if there is one.
 #[derive(Clone)]
 pub struct EventLog(Arc<Inner>);
 
 struct Inner {
-    level: AtomicU8,
+    levels: [AtomicU8; Part::COUNT],
     clock: SharedClock,
     pid: u32,
     out: Mutex<Out>,
@@ -83,7 +106,7 @@ impl EventLog {
             line: String::new(),
         };
         EventLog(Arc::new(Inner {
-            level: AtomicU8::new(level as u8),
+            levels: std::array::from_fn(|_| AtomicU8::new(level as u8)),
             clock,
             pid: std::process::id(),
             out: Mutex::new(out),
@@ -97,15 +120,22 @@ impl EventLog {
         EventLog::open(file, level, clock)
     }
 
-    /// Whether lines of `level` are written now.
+    /// Whether lines of `level` that `part` says are written now.
     #[must_use]
-    pub fn shows(&self, level: Level) -> bool {
-        level as u8 >= self.0.level.load(Ordering::Relaxed)
+    pub fn shows(&self, part: Part, level: Level) -> bool {
+        level as u8 >= self.0.levels[part as usize].load(Ordering::Relaxed)
     }
 
-    /// Changes the level from now on.
+    /// Changes every part's level from now on.
     pub fn set_level(&self, level: Level) {
-        self.0.level.store(level as u8, Ordering::Relaxed);
+        for part in [Part::System, Part::Router, Part::Bus] {
+            self.set_part_level(part, level);
+        }
+    }
+
+    /// Changes one part's level from now on.
+    pub fn set_part_level(&self, part: Part, level: Level) {
+        self.0.levels[part as usize].store(level as u8, Ordering::Relaxed);
     }
 
     /// Writes a line about one event, unless its kind and type had too many this second.
@@ -116,7 +146,7 @@ impl EventLog {
         (event_type, id): (&EventType, EventId),
         text: impl FnOnce(&mut String),
     ) {
-        if !self.shows(level) {
+        if !self.shows(Part::of(kind), level) {
             return;
         }
         let now = self.0.clock.now();
@@ -133,7 +163,12 @@ impl EventLog {
 
     /// Writes one line: constant lower-case text first, then fields as `name=value`.
     pub fn line(&self, level: Level, text: &str) {
-        if self.shows(level) {
+        self.line_of(Part::System, level, text);
+    }
+
+    /// The same, said by another part.
+    pub(super) fn line_of(&self, part: Part, level: Level, text: &str) {
+        if self.shows(part, level) {
             let second = self.0.clock.now().0.div_euclid(1_000_000);
             self.put(&mut self.lock(), level, second, |line| line.push_str(text));
         }

@@ -12,5 +12,5 @@ mod event_log;
 mod file;
 mod phrases;
 
-pub use event_log::{EventLog, Level};
+pub use event_log::{EventLog, Level, Part};
 pub use file::{LOG_BYTES_MAX, LOG_FILES_MAX, LogFile};

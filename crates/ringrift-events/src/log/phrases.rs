@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{EventLog, Level};
+use super::{EventLog, Level, Part};
 use crate::coded::Coded;
 use crate::event::{Event, EventType, Seq};
 use crate::store;
@@ -52,7 +52,8 @@ impl EventLog {
     /// `subscribed to TRAINING_COMPLETED …`, one line a type.
     pub fn subscribed(&self, event_type: Option<&EventType>, name: &str, kind: &str) {
         let shown = event_type.map_or("EVERY TYPE".to_owned(), EventType::constant);
-        self.line(
+        self.line_of(
+            Part::Router,
             Level::Info,
             &format!("subscribed to {shown} name={name} kind={kind}"),
         );
@@ -60,7 +61,7 @@ impl EventLog {
 
     /// `unsubscribed NAME`.
     pub fn unsubscribed(&self, name: &str) {
-        self.line(Level::Info, &format!("unsubscribed {name}"));
+        self.line_of(Part::Router, Level::Info, &format!("unsubscribed {name}"));
     }
 
     /// `Handler timeout: NAME exceeded N s …`.
@@ -132,7 +133,8 @@ impl EventLog {
 
     /// The door refused a publish.
     pub fn refused(&self, error: &dyn Coded) {
-        self.line(
+        self.line_of(
+            Part::Bus,
             Level::Warn,
             &format!("publish refused code={} {error}", error.code()),
         );
@@ -140,7 +142,8 @@ impl EventLog {
 
     /// The door refused a subscribe.
     pub fn refused_subscribe(&self, name: &str, error: &dyn Coded) {
-        self.line(
+        self.line_of(
+            Part::Router,
             Level::Warn,
             &format!(
                 "subscribe refused name={name} code={} {error}",
@@ -186,7 +189,8 @@ impl EventLog {
 
     /// A live subscription reads from the log because its mailbox was full.
     pub fn lagging(&self, name: &str, after: Seq) {
-        self.line(
+        self.line_of(
+            Part::Router,
             Level::Warn,
             &format!("subscription lags and reads from the log name={name} after={after}"),
         );
@@ -262,12 +266,20 @@ impl EventLog {
         );
     }
 
-    /// A handler does not yield its runtime thread.
-    pub fn loop_blocked(&self, name: &str, event: crate::event::EventId, since: Duration) {
+    /// A handler does not yield its runtime thread, or its loop; `at` is the file, the peer or the
+    /// line of source that keeps it, where one is known.
+    pub fn loop_blocked(
+        &self,
+        name: &str,
+        event: crate::event::EventId,
+        since: Duration,
+        at: Option<&str>,
+    ) {
+        let at = at.map(|at| format!(" at={at}")).unwrap_or_default();
         self.line(
             Level::Warn,
             &format!(
-                "handler blocks a runtime thread name={name} id={event} for={} ms",
+                "handler blocks a runtime thread name={name} id={event} for={} ms{at}",
                 since.as_millis()
             ),
         );

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{Event, Seq};
+use crate::event::{Event, Seq, bounded_by};
 use crate::store::log::{Appended, Batch, Draft, Durability, OnCommit, TypeSet};
 use crate::store::{Error, Pending, Store};
 
@@ -58,7 +58,7 @@ impl CrossProcessEventQueue {
     /// # Errors
     /// The store's, as [`crate::store::Upkeep::clear_queue`].
     pub fn clear(&self, by: &str) -> Result<u64, Error> {
-        self.store.clear_queue(by.to_owned(), false).wait()
+        self.store.clear_queue(bounded_by(by), false).wait()
     }
 
     /// Brings deleted events back; what was owed of them becomes due again.
@@ -66,6 +66,6 @@ impl CrossProcessEventQueue {
     /// # Errors
     /// The store's, as [`crate::store::Upkeep::restore_queue`].
     pub fn restore(&self, by: &str) -> Result<u64, Error> {
-        self.store.restore_queue(by.to_owned(), false).wait()
+        self.store.restore_queue(bounded_by(by), false).wait()
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::Shared;
+use crate::clock;
 use crate::store::{Error, ErrorCode, Pending};
 
 /// When the store did not take an answer, it is asked again after this.
@@ -37,8 +38,7 @@ impl Shared {
             if !may_pass(error.code) || self.is_stopping() {
                 return answer;
             }
-            // The time-out is the purpose: nothing else ends this wait.
-            drop(tokio::time::timeout(ASK_AGAIN_AFTER, std::future::pending::<()>()).await);
+            clock::pause(&*self.clock, ASK_AGAIN_AFTER).await;
         }
     }
 }

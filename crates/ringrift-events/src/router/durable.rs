@@ -2,15 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
 use super::Shared;
 use super::again::{ASK_AGAIN_AFTER, may_pass};
+use super::here::{Ahead, Asked};
 use super::hosted::Hosted;
 use super::runs::Company;
+use crate::clock::{self, Clock};
 use crate::event::{Event, Seq};
 use crate::queue::Claimed;
 use crate::store::ErrorCode;
@@ -22,22 +24,40 @@ const HAND_BACK_AFTER: Duration = Duration::from_secs(1);
 
 /// The loop's state.
 pub(super) struct Durable {
-    shared: Arc<Shared>,
-    hosted: Arc<Hosted>,
-    claims: Vec<Claimed>,
-    running: HashMap<Seq, Option<String>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) hosted: Arc<Hosted>,
+    pub(super) claims: Vec<Claimed>,
+    /// The next claim, asked for while the last one runs.
+    pub(super) ahead: Ahead,
+    pub(super) running: HashMap<Seq, UnderWay>,
     ends: mpsc::Receiver<Ended>,
     end: mpsc::Sender<Ended>,
     /// Runs ended since the pace was measured, and when that was.
-    ended_since: (u32, Duration),
+    pub(super) ended_since: (u32, Duration),
     /// Runs that end within `claim_ahead`, lately.
     pace: f64,
     /// The store did not take something: it is asked again although nothing new happened.
     ask_again: bool,
-    /// Events that wait for one of their key that failed: given up once that is in the store.
-    withheld: Vec<(ClaimToken, Seq)>,
+    /// Events that leave their claim by themselves: they wait for one of their key that failed, once
+    /// that is in the store, or did not end in time.
+    withheld: Vec<Withheld>,
     /// Claims whose unstarted rest goes back, and up to where each is kept.
     rests: Vec<(ClaimToken, Seq)>,
+}
+
+/// An event on its way to the function, or in it.
+pub(super) struct UnderWay {
+    key: Option<String>,
+    /// The function was called.
+    called: Arc<AtomicBool>,
+}
+
+/// An event to give up.
+struct Withheld {
+    token: ClaimToken,
+    seq: Seq,
+    /// Its function was called: it counts as a run.
+    started: bool,
 }
 
 /// A run that ended, or that never started because the subscription did.
@@ -55,6 +75,7 @@ impl Durable {
             shared,
             hosted,
             claims: Vec::new(),
+            ahead: Ahead::default(),
             running: HashMap::new(),
             ends,
             end,
@@ -72,12 +93,33 @@ impl Durable {
         let mut ended = false;
         while !ended {
             self.ask_again = false;
-            self.claim_more().await;
-            self.start_some();
+            let asked = hosted.is_asked();
+            if asked && self.running.is_empty() && hosted.makes_room() {
+                break;
+            }
+            let mut ran_here = false;
+            if !asked {
+                self.claim_more().await;
+                ran_here = self.run_here();
+                if !ran_here {
+                    self.start_some();
+                }
+            }
+            let unstarted = self.unstarted() as u64;
+            hosted.unstarted.store(unstarted, Ordering::Relaxed);
             self.tell().await;
+            if ran_here && !self.ask_again {
+                // There may be more at once; whoever else is due comes first.
+                while let Ok(end) = self.ends.try_recv() {
+                    self.note(end).await;
+                }
+                tokio::task::yield_now().await;
+                ended = hosted.is_ended();
+                continue;
+            }
             let idle_for = if self.ask_again {
                 ASK_AGAIN_AFTER
-            } else if self.unstarted() > 0 {
+            } else if self.unstarted() > 0 || self.ahead.is_asked() {
                 HAND_BACK_AFTER
             } else {
                 Duration::MAX
@@ -87,29 +129,25 @@ impl Durable {
                 () = hosted.until_ended() => ended = true,
                 Some(end) = self.ends.recv() => self.note_all(end).await,
                 () = hosted.news.notified() => {}
-                () = idle(idle_for) => if !self.ask_again { self.hand_back().await },
+                () = idle(&*self.shared.clock, idle_for) => if !self.ask_again { self.hand_back().await },
             }
         }
         self.finish().await;
     }
 
-    fn unstarted(&self) -> usize {
+    pub(super) fn unstarted(&self) -> usize {
         self.claims.iter().map(Claimed::unstarted).sum()
     }
 
     async fn claim_more(&mut self) {
-        while self.unstarted() == 0
-            && self.hosted.handler.free_slots() > 0
-            && self.shared.polling.load(Ordering::SeqCst)
-            && self.hosted.has_news.swap(false, Ordering::SeqCst)
-        {
-            let want = Want {
-                subscription: self.hosted.id,
-                max: self.wanted(),
+        while self.unstarted() == 0 && self.hosted.handler.free_slots() > 0 {
+            let Some(asked) = self.ahead.take().or_else(|| self.ask()) else {
+                return;
             };
-            match self.shared.store.claim(want).await {
+            match asked.claim.await {
                 Ok(Some(claim)) => {
                     self.hosted.has_news.store(true, Ordering::SeqCst);
+                    self.ahead.more_follows = claim.events.len() >= asked.wanted;
                     self.claims.push(Claimed::new(claim));
                 }
                 Ok(None) => {}
@@ -121,6 +159,23 @@ impl Durable {
                 }
             }
         }
+    }
+
+    /// Asks for the next claim, if there may be one.
+    pub(super) fn ask(&mut self) -> Option<Asked> {
+        let may_ask = self.shared.polling.load(Ordering::SeqCst)
+            && self.hosted.has_news.swap(false, Ordering::SeqCst);
+        may_ask.then(|| {
+            let wanted = self.wanted();
+            let want = Want {
+                subscription: self.hosted.id,
+                max: wanted,
+            };
+            Asked {
+                claim: self.shared.store.claim(want),
+                wanted,
+            }
+        })
     }
 
     fn wanted(&mut self) -> usize {
@@ -149,7 +204,10 @@ impl Durable {
                     return;
                 }
                 let busy: HashSet<&str> = match ordered {
-                    true => self.running.values().filter_map(Option::as_deref).collect(),
+                    true => {
+                        let keys = self.running.values();
+                        keys.filter_map(|run| run.key.as_deref()).collect()
+                    }
                     false => HashSet::new(),
                 };
                 let may_start =
@@ -157,13 +215,19 @@ impl Durable {
                 let Some(event) = claimed.start_next(may_start) else {
                     break;
                 };
+                let called = Arc::new(AtomicBool::new(false));
+                let under_way = UnderWay {
+                    key: event.key.clone(),
+                    called: Arc::clone(&called),
+                };
                 self.running
-                    .insert(event.seq.unwrap_or_default(), event.key.clone());
+                    .insert(event.seq.unwrap_or_default(), under_way);
                 self.shared.runtime.spawn(run_one(
                     Arc::clone(&self.shared),
                     Arc::clone(&self.hosted),
                     claimed.token(),
                     event,
+                    called,
                     self.end.clone(),
                 ));
             }
@@ -205,7 +269,11 @@ impl Durable {
         ) {
             let token = ended.token;
             let withheld = claimed.withhold_key(key).into_iter();
-            self.withheld.extend(withheld.map(|seq| (token, seq)));
+            self.withheld.extend(withheld.map(|seq| Withheld {
+                token,
+                seq,
+                started: false,
+            }));
             self.tell().await;
         }
     }
@@ -222,14 +290,14 @@ impl Durable {
     }
 
     async fn give_up_withheld(&mut self) {
-        for (token, seq) in std::mem::take(&mut self.withheld) {
-            if self.give_up(token, seq).await {
+        for withheld in std::mem::take(&mut self.withheld) {
+            if self.give_up(&withheld).await {
                 let mut claims = self.claims.iter_mut();
-                if let Some(claimed) = claims.find(|claimed| claimed.token() == token) {
-                    claimed.gave_up(seq);
+                if let Some(claimed) = claims.find(|claimed| claimed.token() == withheld.token) {
+                    claimed.gave_up(withheld.seq);
                 }
             } else {
-                self.withheld.push((token, seq));
+                self.withheld.push(withheld);
             }
         }
     }
@@ -283,8 +351,13 @@ impl Durable {
     }
 
     /// Whether the event has left the claim, or the claim this process.
-    async fn give_up(&mut self, token: ClaimToken, seq: Seq) -> bool {
-        let Err(error) = self.shared.store.give_up(token, seq).await else {
+    async fn give_up(&mut self, withheld: &Withheld) -> bool {
+        let Withheld {
+            token,
+            seq,
+            started,
+        } = *withheld;
+        let Err(error) = self.shared.store.give_up(token, seq, started).await else {
             return true;
         };
         self.shared
@@ -297,6 +370,11 @@ impl Durable {
 
     /// Gives what did not start to an idle process.
     async fn hand_back(&mut self) {
+        if let Some(asked) = self.ahead.take()
+            && let Ok(Some(claim)) = asked.claim.await
+        {
+            self.claims.push(Claimed::new(claim));
+        }
         for claimed in &mut self.claims {
             let rest = claimed.drop_rest();
             self.rests
@@ -317,10 +395,16 @@ impl Durable {
             }
             self.tell().await;
         }
-        let held: Vec<(ClaimToken, Seq)> = self
+        // What was withheld before and not told is among them.
+        let held: Vec<Withheld> = self
             .claims
             .iter()
             .flat_map(|claimed| claimed.unfinished().map(|seq| (claimed.token(), seq)))
+            .map(|(token, seq)| Withheld {
+                token,
+                seq,
+                started: self.was_called(seq),
+            })
             .collect();
         self.ask_again = false;
         self.withheld = held;
@@ -329,16 +413,23 @@ impl Durable {
     }
 }
 
+impl Durable {
+    /// Whether the function was called for an event that has not ended.
+    fn was_called(&self, seq: Seq) -> bool {
+        let under_way = self.running.get(&seq);
+        under_way.is_some_and(|run| run.called.load(Ordering::SeqCst))
+    }
+}
+
 fn concurrency(hosted: &Hosted) -> usize {
     usize::try_from(hosted.handler.policy().concurrency.max(1)).unwrap_or(usize::MAX)
 }
 
-async fn idle(at_most: Duration) {
+async fn idle(clock: &dyn Clock, at_most: Duration) {
     if at_most == Duration::MAX {
         std::future::pending::<()>().await;
     }
-    // The time-out is the purpose: nothing else ends this wait.
-    drop(tokio::time::timeout(at_most, std::future::pending::<()>()).await);
+    clock::pause(clock, at_most).await;
 }
 
 async fn run_one(
@@ -346,10 +437,11 @@ async fn run_one(
     hosted: Arc<Hosted>,
     token: ClaimToken,
     event: Arc<Event>,
+    called: Arc<AtomicBool>,
     end: mpsc::Sender<Ended>,
 ) {
     let settlement = shared
-        .run_stored(&hosted, &event, 1, Company::Welcome)
+        .run_stored(&hosted, &event, 1, Company::Welcome, &called)
         .await
         .ok();
     // The loop is gone only after it gave this event up.

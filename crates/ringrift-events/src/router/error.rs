@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::coded::{Class, Coded};
+use super::subscribe::NAME_BYTES_MAX;
+use crate::coded::{Class, Coded, quoted};
 use crate::event::EventId;
 use crate::{catalog, store};
 
@@ -67,6 +68,16 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// The name cannot be one of a subscription.
+    #[error(
+        "subscription name {name:?}: {problem}; a name has 1 to {NAME_BYTES_MAX} bytes, letters, digits and ._-:/@<>, and begins with a letter, a digit or _"
+    )]
+    NameInvalid {
+        /// The name, at most its first 200 bytes.
+        name: String,
+        /// What is odd about it.
+        problem: String,
+    },
     /// A durable subscription to a type that does not leave its process.
     #[error(
         "durable subscription {name} to {event_type}: that type is not bridged, so no event of it is ever in the log"
@@ -102,6 +113,7 @@ impl Coded for Error {
             Error::PublishFailed { source, .. } => publish_failed(source.code),
             Error::Store(error) => error.code(),
             Error::NameTaken { .. } => "SUBSCRIPTION_NAME_TAKEN",
+            Error::NameInvalid { .. } => "SUBSCRIPTION_NAME_INVALID",
             Error::NotBridged { .. } => "SUBSCRIPTION_NOT_BRIDGED",
             Error::Definition { .. } => "SUBSCRIPTION_INVALID",
             Error::Stopped { .. } => "ROUTER_STOPPED",
@@ -117,6 +129,7 @@ impl Coded for Error {
             Error::TooDeep { .. }
             | Error::Rejected { .. }
             | Error::NameTaken { .. }
+            | Error::NameInvalid { .. }
             | Error::NotBridged { .. }
             | Error::Definition { .. } => Class::Refused,
         }
@@ -130,7 +143,9 @@ impl Coded for Error {
             }
             Error::Backpressure { count, .. } => Some(Cow::Owned(count.to_string())),
             Error::PublishFailed { id, .. } => Some(Cow::Owned(id.to_string())),
-            Error::NameTaken { name } | Error::Definition { name, .. } => Some(Cow::Borrowed(name)),
+            Error::NameTaken { name }
+            | Error::NameInvalid { name, .. }
+            | Error::Definition { name, .. } => Some(Cow::Borrowed(name)),
             Error::Store(error) => error.value(),
             Error::Rejected { .. } | Error::Stopped { .. } => None,
         }
@@ -149,11 +164,13 @@ impl Coded for Error {
                 Cow::Owned,
             )),
             Error::Store(error) => error.next(),
-            Error::NotBridged { event_type, .. } => {
-                Some(Cow::Owned(format!("ringrift types show {event_type}")))
-            }
+            Error::NotBridged { event_type, .. } => Some(Cow::Owned(format!(
+                "ringrift types show {}",
+                quoted(event_type.as_str())
+            ))),
+            Error::NameInvalid { .. } => Some(Cow::Borrowed("ringrift subscribe --help")),
             Error::NameTaken { name } | Error::Definition { name, .. } => {
-                Some(Cow::Owned(format!("ringrift subs show {name}")))
+                Some(Cow::Owned(format!("ringrift subs show {}", quoted(name))))
             }
             Error::Stopped { .. } => Some(Cow::Borrowed("ringrift processes ls")),
         }
@@ -167,6 +184,7 @@ impl Coded for Error {
             | Error::Rejected { .. }
             | Error::Backpressure { .. }
             | Error::NameTaken { .. }
+            | Error::NameInvalid { .. }
             | Error::NotBridged { .. }
             | Error::Definition { .. }
             | Error::Stopped { .. } => false,
@@ -175,7 +193,7 @@ impl Coded for Error {
 }
 
 /// The publisher's word for a store's failure; what the publisher can act on keeps its own.
-fn publish_failed(code: store::ErrorCode) -> &'static str {
+pub(super) fn publish_failed(code: store::ErrorCode) -> &'static str {
     if code == store::ErrorCode::Backpressure {
         "PUB_BACKPRESSURE"
     } else if code == store::ErrorCode::IdempotencyConflict {
@@ -196,6 +214,7 @@ impl Error {
             | Error::TooDeep { .. }
             | Error::Rejected { .. }
             | Error::NameTaken { .. }
+            | Error::NameInvalid { .. }
             | Error::NotBridged { .. }
             | Error::Definition { .. }
             | Error::Stopped { .. } => false,

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
+use super::noted::Allowance;
+use super::present::Looks;
 use crate::bus::{Joined, Mailbox};
 use crate::catalog::filter::Filter;
 use crate::event::Event;
@@ -18,6 +20,8 @@ use crate::store::subscriptions::{Definition, Subscribed, SubscriptionId};
 /// One subscription of this process and what it runs.
 pub(super) struct Hosted {
     pub(super) id: SubscriptionId,
+    /// It stood already when this process subscribed.
+    pub(super) existed: bool,
     pub(super) name: Arc<str>,
     pub(super) definition: Definition,
     pub(super) filter: Option<Filter>,
@@ -28,6 +32,15 @@ pub(super) struct Hosted {
     pub(super) has_news: AtomicBool,
     /// Redeliveries that wait for a slot or run.
     pub(super) retrying: AtomicUsize,
+    /// Events of open claims, or taken from the mailbox, that wait for a slot.
+    pub(super) unstarted: AtomicU64,
+    /// How many facts about its deliveries may be kept.
+    pub(super) facts: Allowance,
+    /// What the looks at it remember.
+    pub(super) looks: Looks,
+    /// A restart of its loop: see the constants below.
+    restart: AtomicU8,
+    restart_asked: Notify,
     grace_ms: AtomicU64,
     stop: watch::Sender<bool>,
     starting: (Mutex<Starting>, Condvar),
@@ -57,6 +70,7 @@ impl Hosted {
     ) -> Arc<Hosted> {
         Arc::new(Hosted {
             id: subscribed.id,
+            existed: subscribed.existed,
             name: Arc::from(definition.name.as_str()),
             definition,
             filter,
@@ -65,6 +79,11 @@ impl Hosted {
             news: Notify::new(),
             has_news: AtomicBool::new(true),
             retrying: AtomicUsize::new(0),
+            unstarted: AtomicU64::new(0),
+            facts: Allowance::default(),
+            looks: Looks::default(),
+            restart: AtomicU8::new(RUNS),
+            restart_asked: Notify::new(),
             grace_ms: AtomicU64::new(0),
             stop: watch::Sender::new(false),
             starting: (Mutex::default(), Condvar::new()),
@@ -85,6 +104,57 @@ impl Hosted {
         });
     }
 
+    /// Asks its loop to make room for a new one at the next place where it holds nothing: nothing
+    /// that came is lost, and nothing runs twice.
+    pub(super) fn ask_restart(&self) {
+        self.restart.store(ASKED, Ordering::SeqCst);
+        self.restart_asked.notify_one();
+        self.tell_news();
+    }
+
+    /// Whether its loop is asked to make room.
+    pub(super) fn is_asked(&self) -> bool {
+        self.restart.load(Ordering::SeqCst) == ASKED
+    }
+
+    /// Completes once its loop is asked to make room. Safe to drop.
+    pub(super) async fn until_asked(&self) {
+        while !self.is_asked() {
+            self.restart_asked.notified().await;
+        }
+    }
+
+    /// The loop goes, unless whoever asked has changed his mind: then it goes on.
+    pub(super) fn makes_room(&self) -> bool {
+        let gone =
+            self.restart
+                .compare_exchange(ASKED, MADE_ROOM, Ordering::SeqCst, Ordering::SeqCst);
+        gone.is_ok()
+    }
+
+    /// Waits on this thread until its loop has made room; `false` when it holds something still,
+    /// and goes on as it was.
+    pub(super) fn wait_room(&self, at_most: Duration) -> bool {
+        let (finished, changed) = &self.finished;
+        let guard = finished.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = changed.wait_timeout_while(guard, at_most, |finished| !*finished);
+        drop(waited);
+        let kept = self
+            .restart
+            .compare_exchange(ASKED, RUNS, Ordering::SeqCst, Ordering::SeqCst);
+        if kept.is_ok() {
+            self.tell_news();
+            return false;
+        }
+        // It is on its way out, which takes no longer than its last transaction.
+        let guard = finished.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = changed.wait_timeout_while(guard, FINISH_MARGIN, |finished| !*finished);
+        drop(waited);
+        *finished.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.restart.store(RUNS, Ordering::SeqCst);
+        true
+    }
+
     /// Says that work may be there.
     pub(super) fn tell_news(&self) {
         self.has_news.store(true, Ordering::SeqCst);
@@ -100,12 +170,14 @@ impl Hosted {
     }
 
     /// Asks to start a call; `None` when its calls have ended. The answer is to be kept until the
-    /// function is called.
-    pub(super) fn start_call(self: &Arc<Self>) -> Option<CallStarts> {
+    /// function is called. `called` is set with it, so that it says for good, once
+    /// [`Hosted::end`] was called, whether the function was or will be.
+    pub(super) fn start_call(self: &Arc<Self>, called: &AtomicBool) -> Option<CallStarts> {
         let mut starting = self.lock_starting();
         if starting.ended {
             return None;
         }
+        called.store(true, Ordering::SeqCst);
         starting.calls += 1;
         Some(CallStarts(Arc::clone(self)))
     }
@@ -147,6 +219,11 @@ impl Hosted {
         drop(changed.wait_timeout(guard, at_most));
     }
 
+    /// Whether [`Hosted::end`] was called.
+    pub(super) fn is_ended(&self) -> bool {
+        *self.stop.borrow()
+    }
+
     /// Completes once [`Hosted::end`] was called. Safe to drop.
     pub(super) async fn until_ended(&self) {
         let mut stop = self.stop.subscribe();
@@ -169,6 +246,13 @@ impl Hosted {
         }
     }
 }
+
+/// Its loop runs.
+const RUNS: u8 = 0;
+/// Its loop is asked to make room for a new one.
+const ASKED: u8 = 1;
+/// Its loop has made room.
+const MADE_ROOM: u8 = 2;
 
 /// The calls that are on their way to the user's function.
 #[derive(Default)]

@@ -1,13 +1,14 @@
 //! One live subscription's loop: from its mailbox, or from the log while it lags, to its handler.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Shared;
 use super::hosted::Hosted;
 use super::runs::Company;
 use crate::bus::{Lag, Mailbox};
-use crate::clock::Time;
+use crate::clock::{Time, within};
 use crate::event::{Event, Seq};
 use crate::handler::{Admission, Ticket};
 use crate::verdict::{Failure, Outcome};
@@ -30,6 +31,13 @@ impl Shared {
             tokio::select! {
                 biased;
                 () = hosted.until_ended() => break,
+                // What was taken has been started, and the mailbox keeps the rest.
+                () = hosted.until_asked() => {
+                    if hosted.makes_room() {
+                        break;
+                    }
+                    continue;
+                }
                 () = mailbox.ready() => {}
             }
             let events = mailbox.take(TAKE_MAX);
@@ -42,7 +50,10 @@ impl Shared {
                 }
                 continue;
             }
+            let mut left = events.len() as u64;
             for event in events {
+                left -= 1;
+                hosted.unstarted.store(left, Ordering::Relaxed);
                 if !self.start_live(&hosted, event).await {
                     return;
                 }
@@ -83,9 +94,9 @@ impl Shared {
 
     /// Waits a moment for the log to go on; `false` when the subscription ended.
     async fn wait_for_log(&self, hosted: &Hosted) -> bool {
-        tokio::time::timeout(LOG_BEHIND, hosted.until_ended())
+        within(&*self.clock, LOG_BEHIND, hosted.until_ended())
             .await
-            .is_err()
+            .is_none()
     }
 
     /// Takes one event through the policies and runs it. `false` when the subscription ended
@@ -100,6 +111,7 @@ impl Shared {
             Admission::Run(ticket) => ticket,
             Admission::Duplicate(outcome) => {
                 self.duplicate(hosted, &event, &outcome);
+                self.note_live_ending(hosted, &event, &outcome);
                 self.waits.ended(event.id, hosted.id);
                 return true;
             }
@@ -115,8 +127,9 @@ impl Shared {
     }
 
     async fn run_live(self: Arc<Self>, hosted: Arc<Hosted>, event: Arc<Event>, ticket: Ticket) {
-        let ran = self.run(&hosted, &event, 1, ticket, Company::Welcome).await;
-        let Some(ran) = ran else {
+        let called = AtomicBool::new(false);
+        let ran = self.run(&hosted, &event, 1, ticket, Company::Welcome, &called);
+        let Some(ran) = ran.await else {
             self.waits.ended(event.id, hosted.id);
             return;
         };
@@ -125,6 +138,7 @@ impl Shared {
             self.park(&hosted, &event, failure, retry_at, ran.late.is_some())
                 .await;
         }
+        self.note_live_ending(&hosted, &event, &ran.outcome);
         self.follow_late(&hosted, &event, ran.late);
         self.waits.ended(event.id, hosted.id);
     }

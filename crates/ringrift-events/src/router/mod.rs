@@ -12,14 +12,19 @@ mod again;
 mod complete;
 mod durable;
 mod error;
+mod here;
 mod hosted;
 mod in_flight;
 mod live;
+mod noted;
 mod polled;
+mod present;
 mod publish;
 mod publishing;
 mod receipt;
 mod receive;
+mod refusals;
+mod restart;
 mod retries;
 mod runs;
 mod settings;
@@ -35,9 +40,13 @@ pub use polled::PollPlace;
 pub use publish::{PUBLISH_MANY_MAX, Publish};
 pub use publishing::{Publishing, PublishingMany};
 pub use receipt::{Receipt, Route};
-pub use settings::{CLAIM_AHEAD, PUBLISH_WAIT, SHUTDOWN_GRACE, Settings};
+pub use restart::Restarted;
+pub use settings::{
+    CLAIM_AHEAD, FACTS_PER_SECOND, PUBLISH_WAIT, REPEAT_RECORDED_EVERY, Recording, SHUTDOWN_GRACE,
+    Settings, WAIT_RECORDED,
+};
 pub use shared::{LocalStats, Parts, Router};
-pub use subscribe::{NAME_BYTES_MAX, Subscribe};
+pub use subscribe::{DEDUP_FIELDS_MAX, NAME_BYTES_MAX, Subscribe, check_name};
 pub use subscription::Subscription;
 
 /// The router under the name that operators know.

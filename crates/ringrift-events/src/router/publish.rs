@@ -1,5 +1,6 @@
 //! Publish: the door, the route, the commit, and then the bus.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,10 +10,10 @@ use super::publishing::{Awaited, Publishing, PublishingMany};
 use super::receipt::{Receipt, Route};
 use super::{Error, Router, Shared};
 use crate::catalog::TypeEntry;
-use crate::event::{Event, EventId, Payload, TraceId};
+use crate::event::{Event, EventId, KEY_BYTES_MAX, Payload, SOURCE_BYTES_MAX, TraceId};
 use crate::stages::STAGE_FIELD;
 use crate::store::Pending;
-use crate::store::log::{Appended, Draft};
+use crate::store::log::{Appended, CallSite, Draft};
 use crate::{catalog, store, trace};
 
 /// Most events of one [`Router::publish_many`]: one transaction must stay short.
@@ -29,6 +30,9 @@ pub struct Publish {
     id: Option<EventId>,
     parent: Option<trace::Context>,
     wait_handlers: Option<Wait>,
+    call_site: Option<CallSite>,
+    /// No line of this program is worth knowing.
+    is_placeless: bool,
 }
 
 /// How long a receipt waits for local handlers.
@@ -52,17 +56,34 @@ impl Publish {
             id: None,
             parent: None,
             wait_handlers: None,
+            call_site: None,
+            is_placeless: false,
         }
     }
 
-    /// Says who publishes, in the publisher's words.
+    /// Says that no line of this program is worth knowing: it publishes what its user says.
+    #[must_use]
+    pub fn without_call_site(mut self) -> Publish {
+        self.is_placeless = true;
+        self
+    }
+
+    /// Says where the program publishes it; the default is the line that calls
+    /// [`Router::publish`] or its like. For programs in other languages.
+    #[must_use]
+    pub fn call_site(mut self, call_site: CallSite) -> Publish {
+        self.call_site = Some(call_site);
+        self
+    }
+
+    /// Says who publishes, in the publisher's words: at most [`SOURCE_BYTES_MAX`] bytes.
     #[must_use]
     pub fn source(mut self, source: impl Into<String>) -> Publish {
         self.source = source.into();
         self
     }
 
-    /// Gives the key that orders and groups it.
+    /// Gives the key that orders and groups it: at most [`KEY_BYTES_MAX`] bytes.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Publish {
         self.key = Some(key.into());
@@ -70,7 +91,7 @@ impl Publish {
     }
 
     /// Gives the idempotency key: within 24 hours the same key publishes nothing new, and the
-    /// receipt names the original.
+    /// receipt names the original. At most [`KEY_BYTES_MAX`] bytes.
     #[must_use]
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Publish {
         self.idempotency_key = Some(key.into());
@@ -111,7 +132,10 @@ impl Publish {
 pub(super) struct Accepted {
     pub(super) event: Arc<Event>,
     pub(super) entry: Arc<TypeEntry>,
-    idempotency_key: Option<String>,
+    pub(super) call_site: Option<CallSite>,
+    pub(super) idempotency_key: Option<String>,
+    /// Required fields that the payload lacks although it may.
+    missing: Vec<String>,
     wait_handlers: Option<Duration>,
 }
 
@@ -122,6 +146,7 @@ impl Router {
     /// # Errors
     /// What the door refuses, and [`Error::Backpressure`] when too much is in flight:
     /// [`Router::publish_blocking`] and [`Router::publish_async`] wait for room instead.
+    #[track_caller]
     pub fn publish(&self, publish: Publish) -> Result<Publishing, Error> {
         self.publish_many(vec![publish]).map(Publishing)
     }
@@ -130,18 +155,24 @@ impl Router {
     ///
     /// # Errors
     /// As [`Router::publish`]; one refused event refuses all.
+    #[track_caller]
     pub fn publish_many(&self, publishes: Vec<Publish>) -> Result<PublishingMany, Error> {
-        let accepted = self.shared.accept_all(publishes)?;
+        let accepted = self.shared.accept_all(publishes, &CallSite::here())?;
         let (count, bytes) = size_of(&accepted);
         let room = self
             .shared
             .in_flight
             .try_take(count, bytes)
-            .inspect_err(|_| {
-                self.shared
+            .inspect_err(|error| {
+                let shared = &self.shared;
+                shared
                     .counters
                     .publish_failed
                     .fetch_add(1, Ordering::Relaxed);
+                for one in &accepted {
+                    let site = one.call_site.as_ref();
+                    shared.note_refused(one.event.event_type.as_str(), error, site);
+                }
             })?;
         Ok(Shared::send(&self.shared, accepted, room))
     }
@@ -151,8 +182,9 @@ impl Router {
     ///
     /// # Errors
     /// What the door refuses and what the store says.
+    #[track_caller]
     pub fn publish_blocking(&self, publish: Publish) -> Result<Receipt, Error> {
-        let accepted = self.shared.accept_all(vec![publish])?;
+        let accepted = self.shared.accept_all(vec![publish], &CallSite::here())?;
         let (count, bytes) = size_of(&accepted);
         let room = self.shared.in_flight.take_blocking(count, bytes);
         Publishing(Shared::send(&self.shared, accepted, room)).wait()
@@ -163,13 +195,38 @@ impl Router {
     ///
     /// # Errors
     /// As [`Router::publish_blocking`].
-    pub async fn publish_async(&self, publish: Publish) -> Result<Receipt, Error> {
-        let accepted = self.shared.accept_all(vec![publish])?;
-        let (count, bytes) = size_of(&accepted);
-        let room = self.shared.in_flight.take_async(count, bytes).await;
-        Publishing(Shared::send(&self.shared, accepted, room)).await
+    #[track_caller]
+    pub fn publish_async(
+        &self,
+        publish: Publish,
+    ) -> impl Future<Output = Result<Receipt, Error>> + Send {
+        // An async function would not know its caller's line.
+        let (shared, here) = (Arc::clone(&self.shared), CallSite::here());
+        async move {
+            let accepted = shared.accept_all(vec![publish], &here)?;
+            let (count, bytes) = size_of(&accepted);
+            let room = shared.in_flight.take_async(count, bytes).await;
+            Publishing(Shared::send(&shared, accepted, room)).await
+        }
     }
 }
+
+/// Refuses a text that would stand in rows, indexes and tables and is longer than `bytes_max`.
+fn check_length(what: &str, text: &str, bytes_max: usize) -> Result<(), Error> {
+    if text.len() <= bytes_max {
+        return Ok(());
+    }
+    let start = &text[..text.floor_char_boundary(SHOWN_BYTES)];
+    Err(Error::Rejected {
+        problem: format!(
+            "its {what} has {} bytes (at most {bytes_max}); it begins with {start:?}",
+            text.len()
+        ),
+    })
+}
+
+/// How much of a text that is too long an error shows, in bytes.
+const SHOWN_BYTES: usize = 40;
 
 fn size_of(accepted: &[Accepted]) -> (usize, usize) {
     let bytes = accepted
@@ -180,7 +237,7 @@ fn size_of(accepted: &[Accepted]) -> (usize, usize) {
 }
 
 impl Shared {
-    fn accept_all(&self, publishes: Vec<Publish>) -> Result<Vec<Accepted>, Error> {
+    fn accept_all(&self, publishes: Vec<Publish>, here: &CallSite) -> Result<Vec<Accepted>, Error> {
         if self.is_stopping() {
             return Err(Error::Stopped {
                 attempted: "publish",
@@ -196,7 +253,14 @@ impl Shared {
         }
         let accepted: Result<Vec<Accepted>, Error> = publishes
             .into_iter()
-            .map(|publish| self.accept(publish))
+            .map(|mut publish| {
+                let call_site = publish.call_site.take().unwrap_or_else(|| here.clone());
+                let call_site = (!publish.is_placeless).then_some(call_site);
+                let accepted = self.accept(&mut publish, call_site.clone());
+                accepted.inspect_err(|error| {
+                    self.note_refused(&publish.name, error, call_site.as_ref());
+                })
+            })
             .collect();
         accepted.inspect_err(|error| {
             self.counters.publish_failed.fetch_add(1, Ordering::Relaxed);
@@ -205,7 +269,11 @@ impl Shared {
     }
 
     /// The door: a pure look-up and checks; nothing is stored.
-    fn accept(&self, publish: Publish) -> Result<Accepted, Error> {
+    fn accept(
+        &self,
+        publish: &mut Publish,
+        call_site: Option<CallSite>,
+    ) -> Result<Accepted, Error> {
         let entry = self.catalog.resolve(&publish.name)?;
         let payload =
             catalog::payload::check_within(&publish.payload, self.settings.payload_bytes_max)?;
@@ -216,7 +284,15 @@ impl Shared {
                     .to_owned(),
             });
         }
-        let context = publish.parent.or_else(trace::current);
+        let key = catalog::key_of(&entry, &payload, publish.key.as_deref());
+        check_length("source", &publish.source, SOURCE_BYTES_MAX)?;
+        check_length("key", key.as_deref().unwrap_or_default(), KEY_BYTES_MAX)?;
+        check_length(
+            "idempotency key",
+            publish.idempotency_key.as_deref().unwrap_or_default(),
+            KEY_BYTES_MAX,
+        )?;
+        let context = publish.parent.take().or_else(trace::current);
         let depth = context.as_ref().map_or(0, |context| context.depth);
         if depth > self.settings.depth_max {
             let parent = context.and_then(|context| context.parent);
@@ -232,14 +308,13 @@ impl Shared {
             self.log.fields_missing(&entry.event_type, id, &missing);
         }
         let stage = self.stage_of(&payload);
-        let key = catalog::key_of(&entry, &payload, publish.key.as_deref());
         let event = Event {
             id,
             event_type: entry.event_type.clone(),
             key,
             stage,
             payload,
-            source: publish.source,
+            source: std::mem::take(&mut publish.source),
             published_at: self.clock.now(),
             trace_id: context
                 .as_ref()
@@ -252,7 +327,9 @@ impl Shared {
         Ok(Accepted {
             event: Arc::new(event),
             entry,
-            idempotency_key: publish.idempotency_key,
+            call_site,
+            idempotency_key: publish.idempotency_key.take(),
+            missing,
             wait_handlers: match publish.wait_handlers {
                 Some(_) if trace::inside_handler() => None,
                 Some(Wait::AtMost(at_most)) => Some(at_most),
@@ -276,7 +353,11 @@ impl Shared {
     }
 
     /// Commits what is bridged, then delivers all here; or delivers at once if nothing is.
-    fn send(shared: &Arc<Shared>, accepted: Vec<Accepted>, room: Room) -> PublishingMany {
+    fn send(shared: &Arc<Shared>, mut accepted: Vec<Accepted>, room: Room) -> PublishingMany {
+        let missing = accepted
+            .iter_mut()
+            .map(|one| std::mem::take(&mut one.missing))
+            .collect();
         let ids: Vec<EventId> = accepted.iter().map(|one| one.event.id).collect();
         let bridged: Vec<bool> = accepted.iter().map(|one| one.entry.bridged).collect();
         let awaited = accepted
@@ -290,6 +371,7 @@ impl Shared {
             .map(|(one, _)| Draft {
                 event: Arc::clone(&one.event),
                 idempotency_key: one.idempotency_key.clone(),
+                call_site: one.call_site.clone(),
             })
             .collect();
         let interested = accepted
@@ -303,6 +385,7 @@ impl Shared {
             return PublishingMany {
                 ids,
                 bridged,
+                missing,
                 appended: None,
                 routes: Some(routes),
                 awaited,
@@ -328,6 +411,7 @@ impl Shared {
         PublishingMany {
             ids,
             bridged,
+            missing,
             appended: Some(appended),
             // Nobody here wants it: the commit alone answers, and no second wait is needed.
             routes: interested.then_some(routes),
@@ -362,7 +446,9 @@ impl Shared {
     }
 
     fn deliver_one(&self, one: &Accepted, place: Option<&Appended>) -> Vec<Route> {
-        if place.is_some_and(|place| place.duplicate_of.is_some()) {
+        if let Some((place, original)) = place.and_then(|place| Some((place, place.duplicate_of?)))
+        {
+            self.note_published_again(one, (original, place));
             self.waits.finish_routing(one.event.id, &[]);
             return Vec::new();
         }
@@ -371,7 +457,7 @@ impl Shared {
             self.counters
                 .published_volatile
                 .fetch_add(1, Ordering::Relaxed);
-            self.unbridged.add(&one.event.event_type);
+            self.note_unbridged(&one.event);
         }
         self.log.emit(&one.event, place.map(|place| place.seq));
         self.stages.note(&one.event);
@@ -399,6 +485,7 @@ impl Shared {
         for one in accepted {
             self.waits.finish_routing(one.event.id, &[]);
             self.log.publish_failed(&one.event, error);
+            self.note_not_stored(&one.event, error, one.call_site.as_ref());
         }
     }
 }

@@ -22,6 +22,7 @@ pub struct Publishing(pub(super) PublishingMany);
 pub struct PublishingMany {
     pub(super) ids: Vec<EventId>,
     pub(super) bridged: Vec<bool>,
+    pub(super) missing: Vec<Vec<String>>,
     pub(super) appended: Option<Pending<Vec<Appended>>>,
     pub(super) routes: Option<Pending<Vec<Vec<Route>>>>,
     pub(super) awaited: Vec<Awaited>,
@@ -104,7 +105,8 @@ impl PublishingMany {
         };
         let mut appended = appended.map_err(failed)?.unwrap_or_default().into_iter();
         let mut routes = routes.map_err(failed)?.unwrap_or_default().into_iter();
-        let receipts = self.ids.iter().zip(&self.bridged).map(|(id, bridged)| {
+        let each = self.ids.iter().zip(&self.bridged).zip(&self.missing);
+        let receipts = each.map(|((id, bridged), missing)| {
             let place = if *bridged { appended.next() } else { None };
             let (matched, skipped) = split(routes.next().unwrap_or_default());
             Receipt {
@@ -114,6 +116,7 @@ impl PublishingMany {
                 duplicate_of: place.and_then(|place| place.duplicate_of),
                 matched,
                 skipped,
+                missing: missing.clone(),
                 running: Vec::new(),
             }
         });

@@ -30,6 +30,8 @@ pub struct Receipt {
     pub matched: Vec<std::sync::Arc<str>>,
     /// Those that name its type and did not get it, and why.
     pub skipped: Vec<(std::sync::Arc<str>, Code)>,
+    /// Required fields that the payload lacks, where the type's policy is to warn.
+    pub missing: Vec<String>,
     /// Handlers that had not ended when the wait for them did.
     pub running: Vec<std::sync::Arc<str>>,
 }

@@ -1,14 +1,15 @@
 //! One run of a handler, however its event came: policies, accounts, and what follows from it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Shared;
 use super::hosted::{Hosted, Way};
 use crate::audit::Hop;
-use crate::clock::Time;
+use crate::clock::{Time, within};
 use crate::event::{Event, EventId};
+use crate::handler::dedup::MissingField;
 use crate::handler::{self, Admission, DEDUP_TTL, Delivery, LateEnd, Ran, Ticket};
 use crate::store::deliveries::{Redelivery, Reserved, Settlement};
 use crate::store::registry::Fact;
@@ -51,7 +52,7 @@ pub(super) struct NotStarted(Option<String>);
 
 impl Shared {
     /// Runs one event whose slot is taken, and accounts for it; `None` when the subscription has
-    /// ended, and nothing was called.
+    /// ended, and nothing was called. `called`: see [`Hosted::start_call`].
     pub(super) async fn run(
         &self,
         hosted: &Arc<Hosted>,
@@ -59,12 +60,16 @@ impl Shared {
         attempt: u32,
         ticket: Ticket,
         company: Company,
+        called: &AtomicBool,
     ) -> Option<Ran> {
         let _together = match company {
             Company::Welcome => Some(self.alone.read().await),
             Company::None => None,
         };
-        let ticket = ticket.with_guard(hosted.start_call()?);
+        if let Some(waited) = ticket.waited() {
+            self.note_wait(hosted, event, waited);
+        }
+        let ticket = ticket.with_guard(hosted.start_call(called)?);
         self.counters.delivered.fetch_add(1, Ordering::Relaxed);
         let delivery = Delivery {
             event: Arc::clone(event),
@@ -72,6 +77,10 @@ impl Shared {
             attempt,
         };
         let ran = hosted.handler.run(delivery, ticket).await;
+        if ran.not_begun {
+            self.counters.delivered.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
         self.account(hosted, event, &ran);
         Some(ran)
     }
@@ -84,11 +93,13 @@ impl Shared {
         event: &Arc<Event>,
         attempt: u32,
         company: Company,
+        called: &AtomicBool,
     ) -> Result<Settlement, NotStarted> {
         let dedup_key = match self.reserve(hosted, event).await {
             Dedup::Free => None,
             Dedup::Held(key) => Some(key),
             Dedup::Duplicate(outcome) => {
+                hosted.handler.count_duplicate();
                 self.duplicate(hosted, event, &outcome);
                 return Ok(plain(event, outcome, Duration::ZERO));
             }
@@ -100,7 +111,10 @@ impl Shared {
             ticket = hosted.handler.turn() => Some(ticket),
         };
         let ran = match turn {
-            Some(ticket) => self.run(hosted, event, attempt, ticket, company).await,
+            Some(ticket) => {
+                self.run(hosted, event, attempt, ticket, company, called)
+                    .await
+            }
             None => None,
         };
         let Some(ran) = ran else {
@@ -126,8 +140,12 @@ impl Shared {
             Company::Welcome
         };
         let attempt = redelivery.attempts + 1;
+        let called = AtomicBool::new(false);
         let settlement = match hosted.way {
-            Way::Durable => self.run_stored(&hosted, &event, attempt, company).await,
+            Way::Durable => {
+                self.run_stored(&hosted, &event, attempt, company, &called)
+                    .await
+            }
             Way::Live { .. } => self.run_again_live(&hosted, &event, attempt, company).await,
         };
         if let Some(gate) = gate {
@@ -157,8 +175,9 @@ impl Shared {
         };
         match admission {
             Admission::Run(ticket) => {
-                let ran = self.run(hosted, event, attempt, ticket, company).await;
-                let ran = ran.ok_or(NotStarted(None))?;
+                let called = AtomicBool::new(false);
+                let ran = self.run(hosted, event, attempt, ticket, company, &called);
+                let ran = ran.await.ok_or(NotStarted(None))?;
                 Ok(self.settlement(hosted, event, attempt, ran))
             }
             Admission::Duplicate(outcome) => {
@@ -189,7 +208,7 @@ impl Shared {
         let key = match handler::dedup::key(event, fields) {
             Ok(key) => key,
             Err(missing) => {
-                self.log.dedup_field_missing(&hosted.name, event, &missing);
+                self.field_missing(hosted, event, &missing);
                 return Dedup::Free;
             }
         };
@@ -224,13 +243,19 @@ impl Shared {
                 Err(error) => self.log.store_failed("reserving a dedup key", &error),
             }
             // The holder may run in another process: ask again in a moment.
-            if tokio::time::timeout(KEY_WAIT, hosted.until_ended())
+            if within(&*self.clock, KEY_WAIT, hosted.until_ended())
                 .await
-                .is_ok()
+                .is_some()
             {
                 return Dedup::Ended;
             }
         }
+    }
+
+    /// An event without a field of the key counts as no duplicate: told, and counted by field.
+    fn field_missing(&self, hosted: &Hosted, event: &Event, missing: &MissingField) {
+        self.log.dedup_field_missing(&hosted.name, event, missing);
+        self.note_missing_field(hosted.id, event, &missing.field);
     }
 
     /// Keeps the fact that a key ran again after its window: how "TTL too short" is told.
@@ -246,16 +271,20 @@ impl Shared {
             subscription: Some(hosted.id),
             process: Some(self.process),
             act: None,
+            generation: None,
             evidence: serde_json::json!({
                 "original": original,
                 "window_ended_ms_ago": now.since(ended_at).as_millis(),
+                "ttl_ms": hosted.handler.dedup().map_or(0, |dedup| {
+                    u64::try_from(dedup.ttl.as_millis()).unwrap_or(u64::MAX)
+                }),
             })
             .to_string(),
         };
         self.store.record(vec![fact]).forget();
     }
 
-    fn settlement(
+    pub(super) fn settlement(
         self: &Arc<Self>,
         hosted: &Arc<Hosted>,
         event: &Arc<Event>,
@@ -288,7 +317,7 @@ impl Shared {
             let Some(late) = late.await else { return };
             shared
                 .log
-                .handler_ended_late(&hosted.name, &event, late.took, code_of(&late.outcome));
+                .handler_ended_late(&hosted.name, &event, late.took, late.outcome.code());
             let told = shared.until_taken("telling how a given-up run ended", || {
                 shared.store.late(hosted.id, event.id, late.outcome.clone())
             });
@@ -302,7 +331,7 @@ impl Shared {
     pub(super) fn duplicate(&self, hosted: &Hosted, event: &Event, outcome: &Outcome) {
         self.counters.delivered.fetch_add(1, Ordering::Relaxed);
         self.counters.deduplicated.fetch_add(1, Ordering::Relaxed);
-        self.hop(hosted, event, code_of(outcome));
+        self.hop(hosted, event, outcome.code());
         self.log.duplicate(&hosted.name, event);
     }
 
@@ -319,7 +348,7 @@ impl Shared {
     }
 
     /// Counters, log and audit of one run.
-    fn account(&self, hosted: &Hosted, event: &Event, ran: &Ran) {
+    pub(super) fn account(&self, hosted: &Hosted, event: &Event, ran: &Ran) {
         let counter = match &ran.outcome {
             Outcome::Done => &self.counters.done,
             Outcome::Skipped { .. } => &self.counters.skipped,
@@ -327,7 +356,10 @@ impl Shared {
             Outcome::Failed(_) => &self.counters.failed,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        self.hop(hosted, event, code_of(&ran.outcome));
+        self.hop(hosted, event, ran.outcome.code());
+        if hosted.handler.has_new_dedup() {
+            self.keep_policy(hosted);
+        }
         let policy = hosted.handler.policy();
         match &ran.outcome {
             Outcome::Failed(failure) if failure.kind == FailureKind::Timeout => {
@@ -342,7 +374,7 @@ impl Shared {
             Outcome::Done | Outcome::Skipped { .. } | Outcome::Duplicate { .. } => {}
         }
         if let Some(missing) = &ran.missing_field {
-            self.log.dedup_field_missing(&hosted.name, event, missing);
+            self.field_missing(hosted, event, missing);
         }
         if let Some(before) = &ran.ran_before {
             self.dedup_expired(hosted, event, before.original, before.ended_at);
@@ -374,15 +406,5 @@ fn plain(event: &Event, outcome: Outcome, took: Duration) -> Settlement {
         retry_at: None,
         dedup_key: None,
         held: false,
-    }
-}
-
-/// The verdict of one run.
-pub(super) fn code_of(outcome: &Outcome) -> Code {
-    match outcome {
-        Outcome::Done => Code::HnOk,
-        Outcome::Skipped { .. } => Code::HnSkipped,
-        Outcome::Duplicate { .. } => Code::HnDuplicate,
-        Outcome::Failed(failure) => failure.kind.code(),
     }
 }

@@ -20,6 +20,39 @@ pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// while the next claim is made, little enough that an idle process finds work.
 pub const CLAIM_AHEAD: Duration = Duration::from_secs(1);
 
+/// A wait this long is recorded: shorter ones are use.
+pub const WAIT_RECORDED: Duration = Duration::from_secs(1);
+
+/// Facts of one subscription that one process records in a second: a handler that skips all day
+/// must not fill the store.
+pub const FACTS_PER_SECOND: u32 = 20;
+
+/// How long one event's repetition is not recorded once more: whoever publishes in a loop is told
+/// of often enough.
+pub const REPEAT_RECORDED_EVERY: Duration = Duration::from_secs(60);
+
+/// When something is recorded that no row would tell otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// How long a delivery waits for a limit before that is recorded.
+    pub wait: Duration,
+    /// Live skips, live duplicates and waits of one subscription that are recorded in a second;
+    /// the rest is counted with the next one.
+    pub facts_per_second: u32,
+    /// How long a repeated publish of one event is not recorded once more.
+    pub repeat_every: Duration,
+}
+
+impl Default for Recording {
+    fn default() -> Recording {
+        Recording {
+            wait: WAIT_RECORDED,
+            facts_per_second: FACTS_PER_SECOND,
+            repeat_every: REPEAT_RECORDED_EVERY,
+        }
+    }
+}
+
 /// The router's settings; `config` fills them.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -47,6 +80,8 @@ pub struct Settings {
     pub claim_events_max: usize,
     /// A claim takes what its handler's recent pace finishes in this time.
     pub claim_ahead: Duration,
+    /// When something is recorded that no row would tell otherwise.
+    pub recording: Recording,
 }
 
 impl Default for Settings {
@@ -64,6 +99,7 @@ impl Default for Settings {
             publish_wait: PUBLISH_WAIT,
             claim_events_max: CLAIM_EVENTS_MAX,
             claim_ahead: CLAIM_AHEAD,
+            recording: Recording::default(),
         }
     }
 }

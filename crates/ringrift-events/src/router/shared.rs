@@ -1,8 +1,7 @@
 //! What all verbs of the router share.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::Handle;
 use tokio::sync::RwLock;
@@ -10,18 +9,20 @@ use tokio::sync::RwLock;
 use super::hosted::{Hosted, Hosts, Way};
 use super::in_flight::InFlight;
 use super::polled::Polled;
+use super::refusals::Unsaved;
 use super::settings::Settings;
 use super::waits::Waits;
 use crate::audit::Audit;
 use crate::bus::EventBus;
 use crate::catalog::Catalog;
 use crate::clock::SharedClock;
-use crate::event::{Event, EventType, ProcessId};
+use crate::event::{Event, ProcessId};
 use crate::handler;
 use crate::log::EventLog;
 use crate::queue::CrossProcessEventQueue;
 use crate::stages::StageEventBus;
 use crate::store::Store;
+use crate::store::deliveries::is_key;
 use crate::store::registry::Counters;
 use crate::store::subscriptions::Kind;
 
@@ -65,7 +66,7 @@ pub(super) struct Shared {
     pub(super) waits: Waits,
     pub(super) hosts: Hosts,
     pub(super) counters: LiveCounters,
-    pub(super) unbridged: Unbridged,
+    pub(super) unsaved: Unsaved,
     /// Handlers of this process hold it shared; a suspect event takes it alone.
     pub(super) alone: Arc<RwLock<()>>,
     /// What handlers share: runtime, the process's slots, its page, the watch.
@@ -73,6 +74,10 @@ pub(super) struct Shared {
     pub(super) polled: Polled,
     pub(super) polling: AtomicBool,
     pub(super) stopping: AtomicBool,
+    /// The hash of the catalog that the store knows this process to publish by.
+    pub(super) kept_catalog: AtomicU64,
+    /// Deliveries that waited long for the process's limit.
+    pub(super) waited: AtomicU64,
     on_first_subscription: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -88,13 +93,6 @@ pub(super) struct LiveCounters {
     pub(super) skipped: AtomicU64,
     pub(super) deduplicated: AtomicU64,
     pub(super) failed: AtomicU64,
-}
-
-/// Counts of publishes that stayed in this process, by type; the catalog bounds how many types
-/// there are.
-#[derive(Debug, Default)]
-pub(super) struct Unbridged {
-    counts: Mutex<HashMap<EventType, u64>>,
 }
 
 /// How this process stands, for health and stats.
@@ -118,6 +116,7 @@ impl Router {
     pub fn new(parts: Parts) -> Router {
         let process = parts.store.process();
         let settings = parts.settings;
+        let kept_catalog = parts.catalog.hash();
         Router {
             shared: Arc::new(Shared {
                 queue: CrossProcessEventQueue::new(Arc::clone(&parts.store), settings.durability),
@@ -134,12 +133,14 @@ impl Router {
                 waits: Waits::default(),
                 hosts: Hosts::default(),
                 counters: LiveCounters::default(),
-                unbridged: Unbridged::default(),
+                unsaved: Unsaved::default(),
                 alone: Arc::new(RwLock::new(())),
                 handler_host: parts.handler_host,
                 polled: Polled::default(),
                 polling: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),
+                kept_catalog: AtomicU64::new(kept_catalog),
+                waited: AtomicU64::new(0),
                 on_first_subscription: OnceLock::new(),
                 settings,
             }),
@@ -163,6 +164,12 @@ impl Router {
     #[must_use]
     pub fn queue(&self) -> &CrossProcessEventQueue {
         &self.shared.queue
+    }
+
+    /// Where handlers run.
+    #[must_use]
+    pub fn runtime(&self) -> Handle {
+        self.shared.runtime.clone()
     }
 
     /// The ring of hops of this process.
@@ -201,34 +208,14 @@ impl Router {
         }
     }
 
-    /// Forgets the dedup keys that a live handler of this process keeps in memory; how many, or
-    /// `None` if there is no such handler.
+    /// Forgets the dedup keys that a live handler of this process keeps in memory, or only those
+    /// that `key` means ([`crate::store::deliveries::is_key`]); how many, or `None` if there is no
+    /// such handler.
     #[must_use]
-    pub fn reset_dedup(&self, name: &str) -> Option<usize> {
+    pub fn reset_dedup(&self, name: &str, key: Option<&str>) -> Option<usize> {
         let hosted = self.shared.hosts.named(name)?;
-        hosted.handler.keys().map(|keys| keys.clear())
-    }
-
-    /// Hands the counts of unbridged publishes since the last call to the store. Blocks for one
-    /// transaction, and for none when there is nothing to save.
-    ///
-    /// # Errors
-    /// The store's; the counts are kept for the next call.
-    pub fn save_unbridged(&self) -> Result<(), crate::store::Error> {
-        let taken: Vec<(EventType, u64)> = self.shared.unbridged.lock().drain().collect();
-        if taken.is_empty() {
-            return Ok(());
-        }
-        self.shared
-            .store
-            .count_unbridged(taken.clone())
-            .wait()
-            .inspect_err(|_| {
-                let mut counts = self.shared.unbridged.lock();
-                for (event_type, count) in taken {
-                    *counts.entry(event_type).or_default() += count;
-                }
-            })
+        let keys = hosted.handler.keys()?;
+        Some(keys.clear(|known| key.is_none_or(|key| is_key(known, key))))
     }
 }
 
@@ -282,6 +269,7 @@ impl Shared {
             subscription: Some(hosted.id),
             process: Some(self.process),
             act: None,
+            generation: None,
             evidence: serde_json::json!({"mailbox": self.settings.mailbox}).to_string(),
         };
         self.store.record(vec![fact]).forget();
@@ -302,15 +290,5 @@ impl LiveCounters {
             deduplicated: of(&self.deduplicated),
             failed: of(&self.failed),
         }
-    }
-}
-
-impl Unbridged {
-    pub(super) fn add(&self, event_type: &EventType) {
-        *self.lock().entry(event_type.clone()).or_default() += 1;
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<EventType, u64>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

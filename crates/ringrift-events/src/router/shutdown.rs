@@ -10,6 +10,9 @@ use super::{Error, Router, Shared};
 /// How long a live subscription that ends by itself waits for what it runs.
 const LIVE_END_GRACE: Duration = Duration::ZERO;
 
+/// How often it is looked whether retries have ended.
+const IDLE_LOOK: Duration = Duration::from_millis(20);
+
 impl Router {
     /// Ends every subscription of this process: nothing new starts, what runs has `grace` to
     /// finish, the rest is handed back. Publishing is refused from now on. Idempotent.
@@ -22,7 +25,10 @@ impl Router {
         }
         shared.polling.store(false, Ordering::SeqCst);
         let until = shared.clock.monotonic() + grace;
+        // Looks are counted, too: a clock of tests may stand.
+        let mut looks = grace.as_millis().div_ceil(IDLE_LOOK.as_millis());
         let hosts = shared.hosts.all();
+        shared.note_unended_waits(&hosts);
         for hosted in &hosts {
             if let Way::Live { joined, .. } = hosted.way {
                 shared.bus.leave(joined);
@@ -32,8 +38,12 @@ impl Router {
         for hosted in hosts {
             hosted.wait_started();
             hosted.wait_finished();
-            while hosted.retrying.load(Ordering::SeqCst) > 0 && shared.clock.monotonic() < until {
-                hosted.wait_idle(Duration::from_millis(20));
+            while hosted.retrying.load(Ordering::SeqCst) > 0
+                && shared.clock.monotonic() < until
+                && looks > 0
+            {
+                looks -= 1;
+                hosted.wait_idle(IDLE_LOOK);
             }
             Shared::forget_hosted(shared, &hosted);
         }
@@ -42,8 +52,12 @@ impl Router {
 }
 
 impl Shared {
-    /// Ends one subscription in this process.
-    pub(super) fn unhost(shared: &Arc<Shared>, hosted: &Arc<Hosted>) -> Result<(), Error> {
+    /// Ends one subscription in this process; what a durable one runs has `grace` to finish.
+    pub(super) fn unhost(
+        shared: &Arc<Shared>,
+        hosted: &Arc<Hosted>,
+        grace: Duration,
+    ) -> Result<(), Error> {
         if shared.hosts.remove(hosted.id).is_none() {
             return Ok(());
         }
@@ -57,11 +71,12 @@ impl Shared {
                 hosted.wait_started();
             }
             Way::Durable => {
-                hosted.end(shared.settings.shutdown_grace);
+                hosted.end(grace);
                 hosted.wait_started();
                 hosted.wait_finished();
             }
         }
+        shared.keep_hosted(hosted);
         shared.log.unsubscribed(&hosted.name);
         Ok(shared.store.unsubscribe(hosted.id, None).wait()?)
     }
@@ -71,6 +86,7 @@ impl Shared {
         if shared.hosts.remove(hosted.id).is_none() {
             return;
         }
+        shared.keep_hosted(hosted);
         shared.log.unsubscribed(&hosted.name);
         if let Err(error) = shared.store.unsubscribe(hosted.id, None).wait() {
             shared.log.store_failed("ending a subscription", &error);

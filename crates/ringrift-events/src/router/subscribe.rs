@@ -6,6 +6,7 @@ use super::hosted::{Hosted, Way};
 use super::subscription::Subscription;
 use super::{Error, Router, Shared};
 use crate::bus::{Joined, Mailbox};
+use crate::catalog;
 use crate::catalog::filter::Filter;
 use crate::event::{EventType, Seq};
 use crate::handler::{Function, Handler, Policy};
@@ -75,7 +76,7 @@ impl Subscribe {
         self
     }
 
-    /// Says where a new durable subscription begins.
+    /// Says where a new durable subscription begins. One that stands goes on where it is.
     #[must_use]
     pub fn start(mut self, start: Start) -> Subscribe {
         self.start = start;
@@ -206,6 +207,7 @@ impl Router {
             &shared.runtime,
             Shared::host(Arc::clone(shared), Arc::clone(&hosted)),
         );
+        shared.keep_hosting(&hosted);
         shared.log_subscribed(&hosted);
         shared.first_subscription();
         // A poller that waits for other types has to learn of these.
@@ -215,12 +217,31 @@ impl Router {
 }
 
 impl Shared {
+    /// The door of subscribing; what it refuses is counted.
     fn prepare(&self, subscribe: Subscribe, function: Function) -> Result<Prepared, Error> {
+        let (name, types) = (subscribe.name.clone(), subscribe.types.clone());
+        self.checked(subscribe, function).inspect_err(|error| {
+            // A refusal of one type says which; any other is about all of them.
+            let refused = if let Error::Catalog(catalog::Error::TypeUnknown { name, .. })
+            | Error::NotBridged {
+                event_type: name, ..
+            } = error
+            {
+                name.clone()
+            } else {
+                types.join(",")
+            };
+            self.note_refused_subscribe(&refused, &name, error);
+        })
+    }
+
+    fn checked(&self, subscribe: Subscribe, function: Function) -> Result<Prepared, Error> {
         if self.is_stopping() {
             return Err(Error::Stopped {
                 attempted: "subscribe",
             });
         }
+        check_name(&subscribe.name)?;
         let types = self.types_of(&subscribe)?;
         if subscribe.kind == Kind::Durable {
             self.refuse_unbridged(&subscribe.name, &types)?;
@@ -242,12 +263,7 @@ impl Shared {
                 .unwrap_or_default(),
             ordered_by_key: subscribe.ordered_by_key,
         };
-        if definition.name.is_empty() || definition.name.len() > NAME_BYTES_MAX {
-            return Err(Error::Definition {
-                problem: format!("a name has 1 to {NAME_BYTES_MAX} bytes"),
-                name: definition.name,
-            });
-        }
+        check_dedup(&definition)?;
         let handler = Handler::new(
             &definition.name,
             function,
@@ -339,3 +355,98 @@ impl Shared {
 
 /// Longest name of a subscription, in bytes: it stands in every line about it.
 pub const NAME_BYTES_MAX: usize = 200;
+
+/// Most payload fields of a dedup key.
+pub const DEDUP_FIELDS_MAX: usize = 16;
+
+/// What a name is made of beside letters and digits: enough for `module.Class.method`,
+/// `module.<locals>.function`, `host:program/part` and `user@host`, nothing that a shell, a log line
+/// or `#7` could take for something else.
+const NAME_MARKS: &str = "._-:/@<>";
+
+/// Checks the name of a subscription, which is its handler's too: 1 to [`NAME_BYTES_MAX`] bytes of
+/// letters, digits and `._-:/@<>`, the first of them a letter, a digit or `_`.
+///
+/// # Errors
+/// [`Error::NameInvalid`].
+pub fn check_name(name: &str) -> Result<(), Error> {
+    let is_begin = |c: char| c.is_alphanumeric() || c == '_';
+    let odd = name
+        .char_indices()
+        .find(|(at, c)| !is_begin(*c) && (*at == 0 || !NAME_MARKS.contains(*c)));
+    let problem = match odd {
+        _ if name.is_empty() => "it is empty".to_owned(),
+        _ if name.len() > NAME_BYTES_MAX => format!("it has {} bytes", name.len()),
+        Some((0, c)) => format!("it begins with {c:?}"),
+        Some((_, c)) => format!("it holds {c:?}"),
+        None => return Ok(()),
+    };
+    Err(Error::NameInvalid {
+        name: name[..name.floor_char_boundary(NAME_BYTES_MAX)].to_owned(),
+        problem,
+    })
+}
+
+fn check_dedup(definition: &Definition) -> Result<(), Error> {
+    let too_long = definition.dedup.iter().find(|f| f.len() > NAME_BYTES_MAX);
+    let problem = match too_long {
+        Some(field) => format!(
+            "a field of its dedup key has a name of {} bytes (at most {NAME_BYTES_MAX})",
+            field.len()
+        ),
+        None if definition.dedup.len() > DEDUP_FIELDS_MAX => format!(
+            "its dedup key has {} fields (at most {DEDUP_FIELDS_MAX})",
+            definition.dedup.len()
+        ),
+        None => return Ok(()),
+    };
+    Err(Error::Definition {
+        name: definition.name.clone(),
+        problem,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_programs_functions_and_hosts_pass() {
+        for name in [
+            "evaluator",
+            "_private",
+            "3d-render",
+            "trainer.pipeline.Evaluator.on_event",
+            "trainer.<locals>.on_event",
+            "node-3.example.org:trainer/evaluator",
+            "ops@node-3",
+            "prüfer",
+            &"x".repeat(NAME_BYTES_MAX),
+        ] {
+            check_name(name).unwrap();
+        }
+    }
+
+    #[test]
+    fn odd_names_are_refused_and_say_what_is_odd() {
+        for (name, what) in [
+            ("", "empty"),
+            ("two\nlines", "'\\n'"),
+            ("#1", "begins with '#'"),
+            ("../..", "begins with '.'"),
+            ("-rf", "begins with '-'"),
+            ("two words", "' '"),
+            ("a\u{202e}b", "'\\u{202e}'"),
+            ("a$b", "'$'"),
+            (&"x".repeat(10_000), "10000 bytes"),
+        ] {
+            let error = check_name(name).unwrap_err();
+            assert_eq!(
+                crate::coded::Coded::code(&error),
+                "SUBSCRIPTION_NAME_INVALID"
+            );
+            let text = error.to_string();
+            assert!(text.contains(what) && text.len() < 600, "{text}");
+        }
+    }
+}

@@ -1,9 +1,11 @@
 //! The handle on a subscription of this process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::hosted::Hosted;
 use super::{Error, Shared};
+use crate::event::bounded_by;
 use crate::handler::{RecentError, Stats};
 use crate::store::subscriptions::{Definition, SubscriptionId};
 
@@ -29,6 +31,13 @@ impl Subscription {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.hosted.name
+    }
+
+    /// Whether it stood already when this process subscribed: then it goes on where it was, and
+    /// where to begin was not looked at.
+    #[must_use]
+    pub fn existed(&self) -> bool {
+        self.hosted.existed
     }
 
     /// What its name stands for.
@@ -57,7 +66,22 @@ impl Subscription {
     /// # Errors
     /// The store's; the calls have stopped all the same.
     pub fn unsubscribe(&self) -> Result<(), Error> {
-        Shared::unhost(&self.shared, &self.hosted)
+        self.unsubscribe_within(self.shared.settings.shutdown_grace)
+    }
+
+    /// The same; what a durable one runs has `grace` to finish, and is handed back then.
+    ///
+    /// # Errors
+    /// As [`Subscription::unsubscribe`].
+    pub fn unsubscribe_within(&self, grace: Duration) -> Result<(), Error> {
+        Shared::unhost(&self.shared, &self.hosted, grace)
+    }
+
+    /// Ends its calls: none starts after this returns, and what runs has `grace` to finish. It is
+    /// unsubscribed by [`Subscription::unsubscribe_within`] with the same grace, which waits for
+    /// that. Never waits.
+    pub fn stop_calls(&self, grace: Duration) {
+        self.hosted.end(grace);
     }
 
     /// Stops new claims of a durable subscription everywhere; open ones finish.
@@ -68,7 +92,7 @@ impl Subscription {
         Ok(self
             .shared
             .store
-            .pause(self.hosted.id, true, by.to_owned())
+            .pause(self.hosted.id, true, bounded_by(by))
             .wait()?)
     }
 
@@ -80,7 +104,7 @@ impl Subscription {
         let resumed = self
             .shared
             .store
-            .pause(self.hosted.id, false, by.to_owned())
+            .pause(self.hosted.id, false, bounded_by(by))
             .wait()?;
         self.shared.store.ring();
         self.hosted.tell_news();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Pending;
 use super::subscriptions::{Generation, SubscriptionId};
+use super::trail::Trail;
 use crate::clock::Time;
 use crate::event::{Event, EventId, Seq};
 use crate::verdict::{Failure, Outcome};
@@ -123,6 +124,18 @@ pub struct Redelivery {
 /// A confirmed key is remembered this many times its window.
 pub const DEDUP_MEMORY_FACTOR: u32 = 10;
 
+/// Whether `wanted` means this dedup key: the key itself, as `dedup reset` and the facts show it,
+/// or the value of one of its fields.
+#[must_use]
+pub fn is_key(key: &str, wanted: &str) -> bool {
+    let quoted = serde_json::Value::from(wanted).to_string();
+    let is = |field: &str| {
+        let value = field.split_once('=').map(|(_, value)| value);
+        value.is_some_and(|value| value == wanted || value == quoted)
+    };
+    key == wanted || key.split('|').skip(1).any(is)
+}
+
 /// What the dedup step learned about a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reserved {
@@ -177,9 +190,12 @@ pub trait Deliveries: Send + Sync {
     /// claims next. Errors as [`Deliveries::settle`].
     fn hand_back(&self, token: ClaimToken, keep_to: Seq) -> Pending<()>;
 
-    /// Moves one started event out of a claim into a redelivery of its own, due at once for any
-    /// process (`Why::HandedBack`): its handler could not finish before shutdown.
-    fn give_up(&self, token: ClaimToken, seq: Seq) -> Pending<()>;
+    /// Moves one event out of a claim into a redelivery of its own, due at once for any process
+    /// (`Why::HandedBack`). `started`: its handler was called and could not finish before shutdown,
+    /// which counts as a run; it keeps its dedup key for the next one, until this process leaves.
+    /// One that did not start counts none, and the dedup keys reserved for it are free. Errors as
+    /// [`Deliveries::settle`].
+    fn give_up(&self, token: ClaimToken, seq: Seq, started: bool) -> Pending<()>;
 
     /// Reserves dedup keys of one durable subscription, each for one event, in order. A key that
     /// this same event holds already is `Yes` again. Confirmed ones live `ttl`, and are
@@ -190,6 +206,18 @@ pub trait Deliveries: Send + Sync {
         keys: Vec<(String, EventId)>,
         ttl: Duration,
     ) -> Pending<Vec<Reserved>>;
+
+    /// Forgets the dedup keys of a durable subscription, or those that `key` means ([`is_key`]), and
+    /// answers how many: an event that has one runs once more. A key that a run holds stays its own,
+    /// but what it fell back to is forgotten. Recorded in the audit with `by`; with `dry_run` only
+    /// counts.
+    fn forget_keys(
+        &self,
+        subscription: SubscriptionId,
+        key: Option<String>,
+        by: String,
+        dry_run: bool,
+    ) -> Pending<u64>;
 
     /// Takes due redeliveries of these subscriptions (of live ones by handler name), oldest due
     /// first; each counts a start. At most `max`. What this process does not host or has paused is
@@ -230,4 +258,8 @@ pub trait Deliveries: Send + Sync {
 
     /// Asks for a past event again, for one subscription only. Answers its redelivery.
     fn replay(&self, subscription: SubscriptionId, seq: Seq, by: String) -> Pending<LetterId>;
+
+    /// What is kept of the event at this place: how it stands with each durable subscription in
+    /// each generation, and its redeliveries. Of a place that holds no event, positions alone.
+    fn trail(&self, seq: Seq) -> Pending<Trail>;
 }

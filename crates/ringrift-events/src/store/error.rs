@@ -13,6 +13,8 @@ pub enum ErrorCode {
     ReadOnly,
     /// There is no store at this home. `STORE_MISSING`.
     Missing,
+    /// The database is gone from a home that had one. `STORE_LOST`.
+    Lost,
     /// The file is not a RingRift store. `STORE_NOT_OURS`.
     NotOurs,
     /// A newer version wrote the file. `STORE_NEWER`.
@@ -43,12 +45,16 @@ pub enum ErrorCode {
     NotFound,
     /// The thing is in a state that does not allow this. `WRONG_STATE`.
     WrongState,
-    /// The idempotency key was used for another payload. `IDEMPOTENCY_CONFLICT`.
+    /// The event id or idempotency key was used for another event. `IDEMPOTENCY_CONFLICT`.
     IdempotencyConflict,
     /// Two declarations of one type differ. `TYPE_DIFFERS`.
     TypeDiffers,
     /// The restore is refused while processes live. `STORE_IN_USE`.
     InUse,
+    /// An operator's statement is at fault, or may not do what it would. `SQL_REFUSED`.
+    SqlRefused,
+    /// The time that was given ran out. `TIMED_OUT`.
+    TimedOut,
     /// Anything else the operating system or SQLite said. `STORE_IO`.
     Io,
 }
@@ -60,6 +66,7 @@ impl ErrorCode {
         ErrorCode::Full,
         ErrorCode::ReadOnly,
         ErrorCode::Missing,
+        ErrorCode::Lost,
         ErrorCode::NotOurs,
         ErrorCode::Newer,
         ErrorCode::Corrupt,
@@ -78,6 +85,8 @@ impl ErrorCode {
         ErrorCode::IdempotencyConflict,
         ErrorCode::TypeDiffers,
         ErrorCode::InUse,
+        ErrorCode::SqlRefused,
+        ErrorCode::TimedOut,
         ErrorCode::Io,
     ];
 
@@ -89,6 +98,7 @@ impl ErrorCode {
             ErrorCode::Full => "STORE_FULL",
             ErrorCode::ReadOnly => "STORE_READ_ONLY",
             ErrorCode::Missing => "STORE_MISSING",
+            ErrorCode::Lost => "STORE_LOST",
             ErrorCode::NotOurs => "STORE_NOT_OURS",
             ErrorCode::Newer => "STORE_NEWER",
             ErrorCode::Corrupt => "STORE_CORRUPT",
@@ -107,6 +117,8 @@ impl ErrorCode {
             ErrorCode::IdempotencyConflict => "IDEMPOTENCY_CONFLICT",
             ErrorCode::TypeDiffers => "TYPE_DIFFERS",
             ErrorCode::InUse => "STORE_IN_USE",
+            ErrorCode::SqlRefused => "SQL_REFUSED",
+            ErrorCode::TimedOut => "TIMED_OUT",
             ErrorCode::Io => "STORE_IO",
         }
     }
@@ -203,7 +215,8 @@ impl crate::coded::Coded for Error {
             | ErrorCode::Permissions
             | ErrorCode::Forked
             | ErrorCode::Io => Class::Unavailable,
-            ErrorCode::NotOurs
+            ErrorCode::Lost
+            | ErrorCode::NotOurs
             | ErrorCode::Newer
             | ErrorCode::Corrupt
             | ErrorCode::Poisoned
@@ -215,7 +228,9 @@ impl crate::coded::Coded for Error {
             | ErrorCode::NotFound
             | ErrorCode::WrongState
             | ErrorCode::IdempotencyConflict
-            | ErrorCode::TypeDiffers => Class::Refused,
+            | ErrorCode::TypeDiffers
+            | ErrorCode::SqlRefused => Class::Refused,
+            ErrorCode::TimedOut => Class::Unknown,
         }
     }
 

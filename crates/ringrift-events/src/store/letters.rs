@@ -30,6 +30,17 @@ pub enum LetterState {
 }
 
 impl LetterState {
+    /// Every state.
+    pub const ALL: [LetterState; 7] = [
+        LetterState::Retrying,
+        LetterState::Running,
+        LetterState::Dead,
+        LetterState::Recovered,
+        LetterState::Discarded,
+        LetterState::Expired,
+        LetterState::Purged,
+    ];
+
     /// As it stands in `dead_letter_queue.status`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -47,22 +58,15 @@ impl LetterState {
     /// The state with this text.
     #[must_use]
     pub fn parse(text: &str) -> Option<LetterState> {
-        [
-            LetterState::Retrying,
-            LetterState::Running,
-            LetterState::Dead,
-            LetterState::Recovered,
-            LetterState::Discarded,
-            LetterState::Expired,
-            LetterState::Purged,
-        ]
-        .into_iter()
-        .find(|state| state.as_str() == text)
+        LetterState::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
     }
 }
 
 /// One dead letter. Only deliveries that failed are letters: takeovers and replays that have not
-/// failed are none.
+/// failed are none. An edited event is the failed delivery under another payload, so a letter from
+/// the start, with the original's error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Letter {
     /// Its id: `dead_letter_queue.id`.
@@ -93,8 +97,33 @@ pub struct Letter {
     pub last_attempt_at: Time,
     /// When it is due again.
     pub next_retry_at: Option<Time>,
-    /// The event that an edit made of it, or that this one was edited from.
+    /// The event that an edit made of it, or that this one was edited from; the letter of that one
+    /// is found by [`LetterFilter::event`].
     pub linked: Option<EventId>,
+}
+
+impl Letter {
+    /// The letter as it stands now, for an act that is to spare one that moves on.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        Seen {
+            id: self.id,
+            attempts: self.attempts,
+            attempts_total: self.attempts_total,
+        }
+    }
+}
+
+/// A letter as an operator saw it. One that was retried or has run since then has moved on: a new
+/// budget alone would hide it, since its first run brings `attempts` back to where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its number.
+    pub id: LetterId,
+    /// Runs started in its budget.
+    pub attempts: u32,
+    /// Runs started in all.
+    pub attempts_total: u32,
 }
 
 /// Which letters. Every field narrows; empty means all that have not recovered.
@@ -102,6 +131,8 @@ pub struct Letter {
 pub struct LetterFilter {
     /// These ids.
     pub ids: Vec<LetterId>,
+    /// Of this event, in the log or not.
+    pub event: Option<EventId>,
     /// This handler.
     pub handler: Option<String>,
     /// This type.
@@ -127,17 +158,24 @@ pub enum LetterAct {
     Discard,
     /// Hidden for seven days, then gone; any state but running.
     Purge,
-    /// Back from discarded or purged to where it stood.
+    /// Back from discarded or purged to where it stood; a discarded one that was purged is discarded
+    /// again. One that would wait again is left when its subscription was removed or sought since:
+    /// nobody would run it. A letter and the one edited from it never
+    /// wait both: what had taken its place is discarded; while that one runs, and once it has
+    /// succeeded, the letter is left.
     Restore,
 }
 
 /// What an act came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acted {
-    /// Letters that changed.
+    /// Letters that changed, and were not undone by what the same act did to another one.
     pub changed: u64,
-    /// Letters that were in a state that does not allow it, or changed since they were seen.
+    /// Letters that were in a state that does not allow it, changed since they were seen, or gave
+    /// way to another half of their edit.
     pub left: Vec<LetterId>,
+    /// Of these, the ones whose subscription, or its generation, has ended.
+    pub ended: Vec<LetterId>,
 }
 
 /// The verbs on dead letters.
@@ -148,17 +186,14 @@ pub trait Letters: Send + Sync {
     /// How many letters `dead_letter_queue` shows.
     fn count_letters(&self) -> Pending<u64>;
 
-    /// Acts on a snapshot: ids with the attempts the operator saw; one whose count moved on is
-    /// left. Recorded in the audit with `by`.
-    fn act(&self, act: LetterAct, seen: Vec<(LetterId, u32)>, by: String) -> Pending<Acted>;
+    /// Acts on a snapshot: letters as the operator saw them; one that moved on since is left.
+    /// Recorded in the audit with `by`.
+    fn act(&self, act: LetterAct, seen: Vec<Seen>, by: String) -> Pending<Acted>;
 
     /// Discards a letter in favour of an edited event that takes its place for the same handler
-    /// alone: `edited` is appended to no log and reaches nobody else; it links to the original.
-    fn edit(
-        &self,
-        id: LetterId,
-        attempts_seen: u32,
-        edited: Event,
-        by: String,
-    ) -> Pending<LetterId>;
+    /// alone: `edited` is appended to no log and reaches nobody else. It is a letter of its own, due
+    /// at once with a fresh budget, that keeps the original's error and links to it. Answers it.
+    /// [`LetterAct::Restore`] of the original undoes the edit unless its run goes on or has
+    /// succeeded.
+    fn edit(&self, seen: Seen, edited: Event, by: String) -> Pending<LetterId>;
 }

@@ -1,11 +1,12 @@
 //! The append-only log.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Pending};
+use super::{Error, ErrorCode, Pending};
 use crate::clock::Time;
 use crate::event::{Event, EventId, EventType, Seq};
 
@@ -27,6 +28,59 @@ pub struct Draft {
     pub event: Arc<Event>,
     /// The publisher's idempotency key: fixed window of [`IDEMPOTENCY_WINDOW`].
     pub idempotency_key: Option<String>,
+    /// Where the program published it.
+    pub call_site: Option<CallSite>,
+}
+
+/// A line of a program that publishes. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CallSite {
+    file: Cow<'static, str>,
+    line: u32,
+}
+
+impl CallSite {
+    /// Most bytes of a file's path; of a longer one the end is kept.
+    pub const FILE_BYTES_MAX: usize = 200;
+
+    /// A line of a source file, for programs in other languages.
+    #[must_use]
+    pub fn new(file: &str, line: u32) -> CallSite {
+        let from = file.len().saturating_sub(CallSite::FILE_BYTES_MAX);
+        let file = file[file.ceil_char_boundary(from)..].to_owned();
+        CallSite {
+            file: Cow::Owned(file),
+            line,
+        }
+    }
+
+    /// The line that called the function which calls this.
+    #[must_use]
+    #[track_caller]
+    pub fn here() -> CallSite {
+        let place = std::panic::Location::caller();
+        CallSite {
+            file: Cow::Borrowed(place.file()),
+            line: place.line(),
+        }
+    }
+
+    /// A number of 47 bits that is the same for the same text, in every process and version.
+    pub(crate) fn digest(&self) -> i64 {
+        // FNV-1a, folded: the number is stored with every event, so it is kept to six bytes.
+        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+        let line = self.line.to_le_bytes();
+        for byte in self.file.bytes().chain(line) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        ((hash ^ (hash >> 47)) & ((1 << 47) - 1)).cast_signed()
+    }
+}
+
+impl std::fmt::Display for CallSite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
 }
 
 /// How long a publisher's idempotency key is known: a fixed window from its first use.
@@ -55,6 +109,60 @@ pub struct Batch {
     pub durability: Durability,
 }
 
+/// The event that an id or idempotency key already names: what a repetition must have in common
+/// with it. Who published, when and in which trace may differ.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Original<'a> {
+    pub(crate) id: EventId,
+    pub(crate) event_type: &'a str,
+    pub(crate) payload: &'a str,
+    pub(crate) key: Option<&'a str>,
+}
+
+impl<'a> Original<'a> {
+    /// What a repetition of `event` must have in common with it.
+    pub(crate) fn of(event: &'a Event) -> Original<'a> {
+        Original {
+            id: event.id,
+            event_type: event.event_type.as_str(),
+            payload: event.payload.as_str(),
+            key: event.key.as_deref(),
+        }
+    }
+
+    /// Refuses `event`, which was published under the same id or `idempotency_key`, unless it is
+    /// the same once more.
+    pub(crate) fn check_repeated(
+        &self,
+        event: &Event,
+        idempotency_key: Option<&str>,
+    ) -> Result<(), Error> {
+        let mut differs = Vec::new();
+        let event_type = event.event_type.as_str();
+        if self.event_type != event_type {
+            differs.push(format!("its type is {}, not {event_type}", self.event_type));
+        }
+        if self.key != event.key.as_deref() {
+            let key = |key: Option<&str>| key.map_or("none".to_owned(), |key| format!("{key:?}"));
+            let (there, here) = (key(self.key), key(event.key.as_deref()));
+            differs.push(format!("its key is {there}, not {here}"));
+        }
+        if !event.payload.is_same_json(self.payload) {
+            differs.push("its payload is another".to_owned());
+        }
+        if differs.is_empty() {
+            return Ok(());
+        }
+        let name = match idempotency_key {
+            Some(key) => format!("idempotency key {key:?} was used for event {}", self.id),
+            None => format!("event {} is in the log already", self.id),
+        };
+        let message = format!("{name}, and {}", differs.join(", "));
+        Err(Error::new(ErrorCode::IdempotencyConflict, message)
+            .with_next(format!("ringrift events show {}", self.id)))
+    }
+}
+
 /// Called in commit order once an append is answered, on a thread that may own descriptors.
 pub type OnCommit = Box<dyn FnOnce(&Result<Vec<Appended>, Error>) + Send>;
 
@@ -80,6 +188,8 @@ pub struct Logged {
     pub committed_at: Time,
     /// When it was deleted through the public view; restorable for a time.
     pub deleted_at: Option<Time>,
+    /// Where the program published it, as `file:line`.
+    pub call_site: Option<String>,
 }
 
 /// What to list of the log, newest first or oldest first, by pages.
@@ -131,8 +241,8 @@ pub trait Log: Send + Sync {
     ///
     /// Durable as asked when it answers. Idempotent by event id and by idempotency key: a
     /// duplicate is answered with the original's place (and waits for the original's commit); the
-    /// same key with another payload or type is [`super::ErrorCode::IdempotencyConflict`] and
-    /// nothing of the batch is appended. [`Error::may_have_applied`] says when the outcome is
+    /// same id or idempotency key with another type, payload or key is
+    /// [`super::ErrorCode::IdempotencyConflict`] and nothing of the batch is appended. [`Error::may_have_applied`] says when the outcome is
     /// unknown; appending the same ids again is then safe.
     ///
     /// `then` runs exactly once, in commit order over all appends of this handle, before an async

@@ -8,30 +8,40 @@
 //! delivery is next due, the store keeps it.
 
 pub mod conformance;
+pub mod counting;
 pub mod deliveries;
 pub mod error;
+mod evidence;
 pub mod faulty;
 pub mod letters;
 pub mod log;
 pub mod memory;
 pub mod pages;
 pub mod pending;
+pub mod records;
 pub mod registry;
 pub mod sqlite;
 pub mod subscriptions;
+pub mod trail;
 pub mod upkeep;
+pub mod watching;
 
+pub use counting::Counting;
 pub use deliveries::Deliveries;
 pub use error::{Error, ErrorCode};
 pub use letters::Letters;
 pub use log::Log;
 pub use pending::Pending;
+pub use records::Records;
 pub use registry::Registry;
 pub use subscriptions::Subscriptions;
 pub use upkeep::Upkeep;
+pub use watching::Watching;
 
 /// One process's handle on one store: all its verbs.
-pub trait Store: Log + Subscriptions + Deliveries + Letters + Registry + Upkeep {
+pub trait Store:
+    Log + Subscriptions + Deliveries + Letters + Registry + Records + Upkeep + Counting + Watching
+{
     /// Stops the handle: answers what was asked, ends its threads, checkpoints if it is the last.
     ///
     /// Blocks at most a few seconds. May be called twice; every verb afterwards is

@@ -4,10 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Pending;
 use super::log::TypeSet;
-use super::subscriptions::SubscriptionId;
+use super::records::{Cycle, HostState, Load, Stall};
+use super::subscriptions::{Generation, SubscriptionId};
 use crate::clock::Time;
 use crate::event::{EventId, EventType, ProcessId, Seq};
-use crate::verdict::Code;
+use crate::verdict::{Code, Effort};
+
+/// Last deliveries that a process shows.
+pub const RECENT_MAX: usize = 256;
 
 /// What a process says of itself when it joins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,8 +59,12 @@ pub struct Running {
     pub since: Time,
     /// The step it named last.
     pub step: Option<String>,
+    /// Since when it is in that step.
+    pub step_since: Option<Time>,
     /// It has been given up; its thread still runs.
     pub abandoned: bool,
+    /// What it has used so far, as it last said.
+    pub effort: Effort,
 }
 
 /// One of the last deliveries of a process.
@@ -104,18 +112,26 @@ pub struct ProcessState {
     pub process: ProcessIdentity,
     /// Whether it lives.
     pub liveness: Liveness,
-    /// Its last heartbeat.
+    /// Its last heartbeat; of one that left, when it did.
     pub beat_at: Time,
     /// Its counters.
     pub counters: Counters,
     /// What it runs now, or ran when it died.
     pub running: Vec<Running>,
-    /// Its last deliveries, newest first, at most 256.
+    /// Its last deliveries, newest first, at most [`RECENT_MAX`].
     pub recent: Vec<Recent>,
     /// Up to where its poller has read.
     pub polled_to: Seq,
     /// While it waits for the write lock: who holds it (pid, command line) and since when it waits.
     pub blocked_by: Option<(u32, String, Time)>,
+    /// How its subscriptions stand, or stood when it ended.
+    pub hosts: Vec<HostState>,
+    /// Who holds threads of it.
+    pub stalls: Vec<Stall>,
+    /// How busy it is.
+    pub load: Load,
+    /// When its daemons last finished a cycle.
+    pub cycles: Vec<Cycle>,
 }
 
 /// How a daemon stands.
@@ -181,6 +197,8 @@ pub struct Fact {
     pub process: Option<ProcessId>,
     /// Who did it, for operators' acts; what was done, such as `dlq.retry`.
     pub act: Option<(String, String)>,
+    /// The subscription's generation that it is about; recording fills in the present one.
+    pub generation: Option<Generation>,
     /// Evidence, JSON.
     pub evidence: String,
 }
@@ -294,11 +312,8 @@ pub trait Registry: Send + Sync {
     /// The types users declared.
     fn declared_types(&self) -> Pending<Vec<DeclaredType>>;
 
-    /// Keeps the catalog this process publishes by, once a hash.
+    /// Keeps the catalog this process publishes by from now on, its text once a hash.
     fn keep_catalog(&self, hash: u64, text: String) -> Pending<()>;
-
-    /// Adds to the counts of unbridged publishes, by type, of this process.
-    fn count_unbridged(&self, counts: Vec<(EventType, u64)>) -> Pending<()>;
 
     /// Keeps facts. Bounded: the oldest go with retention.
     fn record(&self, facts: Vec<Fact>) -> Pending<()>;

@@ -1,10 +1,13 @@
 //! Who wants what, since which place in the log.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::log::TypeSet;
 use super::{Error, ErrorCode, Pending};
 use crate::clock::Time;
+use crate::coded::quoted;
 use crate::event::{ProcessId, Seq};
 
 /// Names one subscription of a store.
@@ -51,7 +54,7 @@ pub struct Definition {
     pub types: TypeSet,
     /// Its filter in canonical text ([`crate::catalog::filter::Filter`]); none takes everything.
     pub filter: Option<String>,
-    /// Where it begins; part of the definition, looked at only at its creation.
+    /// Where it begins: looked at when it is made, and no part of what the name stands for.
     pub start: Start,
     /// The payload fields that make its dedup key; empty means no dedup.
     pub dedup: Vec<String>,
@@ -60,6 +63,17 @@ pub struct Definition {
 }
 
 impl Definition {
+    /// Whether both stand for the same. Where to begin was decided when the subscription was made:
+    /// whoever joins it goes on where it is.
+    #[must_use]
+    pub fn is_same(&self, asked: &Definition) -> bool {
+        let begun = Definition {
+            start: self.start,
+            ..asked.clone()
+        };
+        *self == begun
+    }
+
     /// The error for a subscribe that means something else by the same name: shows what differs.
     #[must_use]
     pub fn differs(&self, asked: &Definition) -> Error {
@@ -71,11 +85,6 @@ impl Definition {
             ),
             ("types", self.types.to_string(), asked.types.to_string()),
             ("filter", or_none(&self.filter), or_none(&asked.filter)),
-            (
-                "start",
-                format!("{:?}", self.start),
-                format!("{:?}", asked.start),
-            ),
             ("dedup", self.dedup.join(","), asked.dedup.join(",")),
             (
                 "ordered_by_key",
@@ -95,7 +104,7 @@ impl Definition {
                 texts.join("; ")
             ),
         )
-        .with_next(format!("ringrift subs show {}", self.name))
+        .with_next(format!("ringrift subs show {}", quoted(&self.name)))
     }
 }
 
@@ -157,10 +166,19 @@ pub struct SubscriptionState {
     pub retrying: u64,
     /// How many of its dead letters are dead.
     pub dead: u64,
+    /// How many of its deliveries come again, or run again, without having failed: taken over,
+    /// handed back, replayed, restored, blocked by their key. They are settled in the log and owed
+    /// all the same.
+    pub again: u64,
+    /// Whoever begins after this place misses nothing that is owed from the log: `settled`, or the
+    /// place before the oldest delivery that comes again or is retrying. Replays and dead letters
+    /// are left out: they lie anywhere.
+    pub owed_after: Seq,
     /// When it was removed or unsubscribed.
     pub ended_at: Option<Time>,
-    /// The live processes that host it now.
-    pub hosts: Vec<ProcessId>,
+    /// The live processes that host it now, each with the version that it takes events by: of none
+    /// that belongs to a later one.
+    pub hosts: BTreeMap<ProcessId, i64>,
 }
 
 impl SubscriptionState {
@@ -204,8 +222,8 @@ pub struct Sought {
 pub trait Subscriptions: Send + Sync {
     /// Makes a subscription of this process, or joins the durable one of that name.
     ///
-    /// The same definition again joins what stands (idempotent by name; for live ones by name and
-    /// process). Another definition is [`super::ErrorCode::SubscriptionDiffers`], showing the
+    /// The same definition ([`Definition::is_same`]) again joins what stands and goes on where it is
+    /// (idempotent by name; for live ones by name and process). Another definition is [`super::ErrorCode::SubscriptionDiffers`], showing the
     /// difference, unless `replace`: then a new version begins at the next place of the log, and
     /// processes that host the old one claim only below it.
     fn subscribe(&self, definition: Definition, replace: bool) -> Pending<Subscribed>;
@@ -218,7 +236,9 @@ pub trait Subscriptions: Send + Sync {
     /// Every subscription, ended live ones included until they are swept; by name.
     fn subscriptions(&self) -> Pending<Vec<SubscriptionState>>;
 
-    /// Stops or resumes new claims; open ones finish. Says whether it changed anything.
+    /// Stops or resumes new claims; open ones finish. Says whether it changed anything. A resume
+    /// records for which part of the log the pause kept events waiting (`RT_PAUSED`, with since when
+    /// and by whom).
     fn pause(&self, id: SubscriptionId, paused: bool, by: String) -> Pending<bool>;
 
     /// Moves a durable subscription and raises its generation, which fences its open claims; its
@@ -228,7 +248,7 @@ pub trait Subscriptions: Send + Sync {
 
     /// Removes a durable subscription: what it owed becomes `ST_SUBSCRIPTION_REMOVED`, its dead
     /// letters are discarded, its row stays for `explain`. Refused with
-    /// [`super::ErrorCode::WrongState`] while a live process hosts it. Answers how many deliveries
-    /// it owed.
+    /// [`super::ErrorCode::WrongState`] while a live process hosts it: one that was killed does not,
+    /// swept or not. Answers how many deliveries it owed.
     fn remove(&self, id: SubscriptionId, by: String, dry_run: bool) -> Pending<u64>;
 }

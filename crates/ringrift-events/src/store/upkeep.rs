@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Pending;
+use super::deliveries::LetterId;
 use super::subscriptions::{Generation, SubscriptionId};
+use crate::clock::Time;
 use crate::event::{EventId, ProcessId, Seq};
 
 /// What the sweeper may do, and when.
@@ -92,6 +94,25 @@ pub struct Tally {
     pub expired: u64,
 }
 
+impl Tally {
+    /// A tally that has counted nothing yet.
+    #[must_use]
+    pub fn of(subscription: SubscriptionId, generation: Generation) -> Tally {
+        Tally {
+            subscription,
+            generation,
+            matching: 0,
+            waiting: 0,
+            claimed: 0,
+            done: 0,
+            retrying: 0,
+            dead: 0,
+            discarded: 0,
+            expired: 0,
+        }
+    }
+}
+
 /// What `db check` found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Checked {
@@ -101,6 +122,32 @@ pub struct Checked {
     pub events: u64,
     /// Bytes of the database file and of its WAL.
     pub bytes: u64,
+}
+
+/// An operator's own deleting statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    /// One `DELETE` from `cross_process_events` or `dead_letter_queue`.
+    pub sql: String,
+    /// Who asks, for the audit.
+    pub by: String,
+    /// How long it may take. Nobody else of the home can write meanwhile.
+    pub time_limit: Duration,
+    /// Only finds out what it would touch: it is rolled back.
+    pub dry_run: bool,
+}
+
+/// What a deletion touched.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Touched {
+    /// Events that are deleted now.
+    pub events: u64,
+    /// Dead letters that are purged now.
+    pub letters: u64,
+    /// The first few of the events.
+    pub first_events: Vec<Seq>,
+    /// The first few of the letters.
+    pub first_letters: Vec<LetterId>,
 }
 
 /// Figures for `status` that are cheap whatever the log's size.
@@ -114,10 +161,35 @@ pub struct Figures {
     pub file_bytes: u64,
     /// Bytes of its WAL.
     pub wal_bytes: u64,
+    /// Who outside this process reads the oldest state in the WAL, and so keeps it: pid (0 where it
+    /// has none here) and command line. Looked for only while the WAL is above its bound.
+    pub wal_reader: Option<(u32, String)>,
     /// Dead letters shown by `dead_letter_queue`.
     pub letters: u64,
+    /// Who last looked for dead processes, and when; none if nobody did since the machine started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swept: Option<(ProcessId, Time)>,
+    /// Who keeps the write lock now, beyond an ordinary transaction.
+    pub write_lock: Option<WriteLock>,
+    /// Why nothing can be published now, in words: no room on the disk, or in the log. Such a publish
+    /// answers `PUB_BACKPRESSURE`.
+    pub held_back: Vec<String>,
     /// What is unusual about the store, in words: no private descriptor table, FUSE, low numbers.
     pub notes: Vec<String>,
+}
+
+/// A write lock that somebody keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WriteLock {
+    /// The holder's process number.
+    pub pid: u32,
+    /// Its command line.
+    pub command: String,
+    /// It has been held since then, or before.
+    pub since: Time,
+    /// Of the processes of the home that wait for it, the one that has waited longest; it may be
+    /// just opening the store, and known by nothing else yet.
+    pub waits: Option<u32>,
 }
 
 /// The verbs that keep the store well.
@@ -141,12 +213,24 @@ pub trait Upkeep: Send + Sync {
     /// Cheap figures.
     fn figures(&self) -> Pending<Figures>;
 
-    /// Deletes the pending events as the runbook's block does; they are restorable. Answers how
-    /// many; with `dry_run` only counts.
-    fn clear_queue(&self, by: String, dry_run: bool) -> Pending<u64>;
+    /// Deletes the pending events up to the place `last` as the runbook's block does; they are
+    /// restorable. Answers how many; with `dry_run` only counts. Who shows the count to a person
+    /// gives the head of that moment both times, so that nothing goes that nobody saw.
+    fn clear_queue_to(&self, by: String, last: Seq, dry_run: bool) -> Pending<u64>;
 
-    /// Brings deleted events back; exactly the deliveries that were purged unsettled become due.
-    fn restore_queue(&self, by: String, dry_run: bool) -> Pending<u64>;
+    /// The same of whatever is pending when the call takes effect.
+    fn clear_queue(&self, by: String, dry_run: bool) -> Pending<u64> {
+        self.clear_queue_to(by, Seq::END, dry_run)
+    }
+
+    /// Brings deleted events up to the place `last` back; exactly the deliveries that were purged
+    /// unsettled become due.
+    fn restore_queue_to(&self, by: String, last: Seq, dry_run: bool) -> Pending<u64>;
+
+    /// The same of whatever is deleted when the call takes effect.
+    fn restore_queue(&self, by: String, dry_run: bool) -> Pending<u64> {
+        self.restore_queue_to(by, Seq::END, dry_run)
+    }
 
     /// Checks the file's integrity and the sums.
     fn check(&self) -> Pending<Checked>;
@@ -155,9 +239,16 @@ pub trait Upkeep: Send + Sync {
     fn backup(&self, to: PathBuf) -> Pending<()>;
 
     /// Runs one read-only statement; at most `limit` rows. Columns, then rows as JSON values.
+    /// [`crate::store::ErrorCode::TimedOut`] once it took longer than `time_limit`.
     fn query(
         &self,
         sql: String,
         limit: usize,
+        time_limit: Duration,
     ) -> Pending<(Vec<String>, Vec<Vec<serde_json::Value>>)>;
+
+    /// Runs one statement that deletes through the public views, and answers what it touched. Any
+    /// other one is [`crate::store::ErrorCode::SqlRefused`], naming the table and the proper verb.
+    /// What it deleted is restorable, and it is an operator's act in the audit.
+    fn delete_by_sql(&self, deletion: Deletion) -> Pending<Touched>;
 }

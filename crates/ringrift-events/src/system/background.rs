@@ -5,14 +5,17 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::System;
+use crate::alerts::AlertWatch;
 use crate::clock::SharedClock;
 use crate::coded::Coded;
 use crate::config::Settings;
 use crate::daemons::{
-    COMMANDS, CROSS_PROCESS_POLLER, Commands, CrossProcessPoller, DLQ_RETRY, Daemon, DaemonSpec,
-    DeadLetterRetry, HEARTBEAT, Heartbeat, Operations, SWEEPER, Supervisor, Sweeper,
+    ALERTS, COMMANDS, CROSS_PROCESS_POLLER, Commands, CrossProcessPoller, DLQ_RETRY, Daemon,
+    DaemonSpec, DeadLetterRetry, HEARTBEAT, Heartbeat, Operations, PIPELINE_WATCH, SWEEPER,
+    Supervisor, Sweeper, Watcher,
 };
 use crate::log::{EventLog, Level};
+use crate::pipeline::PipelineWatch;
 use crate::router::{Publish, Router};
 
 impl System {
@@ -21,11 +24,12 @@ impl System {
         let settings = &inner.config.settings;
         let (store, router, log) = (&inner.store, &inner.router, &inner.log);
         let every = settings.process.heartbeat;
+        let supervisor = inner.supervisor.downgrade();
         let (of_store, of_router, of_log) = (Arc::clone(store), router.clone(), log.clone());
         self.register(HEARTBEAT, true, move || {
             Box::new(Heartbeat::new(
                 Arc::clone(&of_store),
-                of_router.clone(),
+                (of_router.clone(), supervisor.clone()),
                 of_log.clone(),
                 every,
             ))
@@ -54,6 +58,7 @@ impl System {
                 rules.clone(),
             ))
         });
+        self.register_watches();
         let of_store = Arc::clone(store);
         let operations = Operations {
             supervisor: inner.supervisor.downgrade(),
@@ -62,6 +67,24 @@ impl System {
         };
         self.register(COMMANDS, true, move || {
             Box::new(Commands::new(Arc::clone(&of_store), operations.clone()))
+        });
+    }
+
+    fn register_watches(&self) {
+        let inner = &self.0;
+        let every = inner.config.settings.alerts.look_interval;
+        let (store, log) = (Arc::clone(&inner.store), inner.log.clone());
+        let (rules, clock) = (Arc::clone(&inner.alert_rules), Arc::clone(&inner.clock));
+        self.register(ALERTS, false, move || {
+            let watch = AlertWatch::new(Arc::clone(&rules), log.clone(), Arc::clone(&clock));
+            Box::new(Watcher::new(Arc::clone(&store), log.clone(), watch, every))
+        });
+        let (store, log) = (Arc::clone(&inner.store), inner.log.clone());
+        let (rules, pipelines) = (Arc::clone(&inner.alert_rules), inner.pipelines.clone());
+        self.register(PIPELINE_WATCH, false, move || {
+            let sinks = rules.sinks.iter().map(|sink| sink.name.clone()).collect();
+            let watch = PipelineWatch::new(pipelines.clone(), sinks, rules.told_of_ends());
+            Box::new(Watcher::new(Arc::clone(&store), log.clone(), watch, every))
         });
     }
 

@@ -1,33 +1,41 @@
 //! Composes the rooms: the only place that builds and wires.
 //!
 //! Opening a system joins the store as a process and starts the two threads that every process
-//! needs, the heartbeat and the taker of commands. Poller, retry daemon and sweeper start with the
-//! first subscription, or with [`System::host_daemons`].
+//! needs, the heartbeat and the taker of commands. Poller, retry daemon, sweeper and the watches over
+//! alerts and pipelines start with the first subscription, or with [`System::host_daemons`].
 
 mod background;
 mod error;
+mod explain;
 mod open;
 mod open_store;
+mod rehearsal;
+mod rest;
+mod stalls;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use crate::catalog::Catalog;
+use crate::alerts::{AlertRules, Alerts};
+use crate::catalog::{Catalog, Pipeline};
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::daemons::Supervisor;
 use crate::dead_letters::DeadLetters;
+use crate::doctor;
 use crate::handler::Watch;
 use crate::health::{Health, HealthMonitor};
 use crate::log::EventLog;
+use crate::pipeline::Pipelines;
 use crate::queue::CrossProcessEventQueue;
 use crate::router::Router;
 use crate::store::Store;
 
 pub use error::Error;
 pub use open::this_process;
+pub use rehearsal::{Rehearsal, RehearsalRules, Unsettled};
 
 /// The event system of one process. Cheap to clone; ends with [`System::shutdown`].
 #[derive(Clone)]
@@ -43,11 +51,13 @@ struct Inner {
     supervisor: Supervisor,
     health: HealthMonitor,
     watch: Arc<Watch>,
+    alert_rules: Arc<AlertRules>,
+    pipelines: Vec<Pipeline>,
     runtime: Mutex<Option<Runtime>>,
 }
 
 impl System {
-    /// Starts poller, retry daemon and sweeper, as a process that only hosts them does.
+    /// Starts poller, retry daemon, sweeper and watches, as a process that only hosts them does.
     ///
     /// # Errors
     /// The first that did not start.
@@ -109,12 +119,50 @@ impl System {
         self.0.router.queue()
     }
 
+    /// The watch over handlers that hold a thread: told from outside where a loop of another
+    /// language is held.
+    #[must_use]
+    pub fn watch(&self) -> &Arc<Watch> {
+        &self.0.watch
+    }
+
+    /// The alerts: what was raised, the rules, the sinks, silences.
+    #[must_use]
+    pub fn alerts(&self) -> Alerts {
+        Alerts::new(
+            Arc::clone(&self.0.store),
+            Arc::clone(&self.0.alert_rules),
+            self.0.log.clone(),
+            Arc::clone(&self.0.clock),
+        )
+    }
+
+    /// The pipelines: whether every step came, and what stands still.
+    #[must_use]
+    pub fn pipelines(&self) -> Pipelines {
+        Pipelines::new(Arc::clone(&self.0.store), self.0.pipelines.clone())
+    }
+
     /// How well the system is. Blocks for a few reads.
     #[must_use]
     pub fn health(&self) -> Health {
         self.0
             .health
             .look(&*self.0.store, &self.0.router, &self.0.supervisor)
+    }
+
+    /// What is wrong with the whole home, worst first, looking `back` from now. Blocks for a few
+    /// reads, each bounded.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn doctor(&self, back: Duration) -> Result<doctor::Report, crate::store::Error> {
+        let now = self.0.clock.now();
+        let ask = self
+            .0
+            .config
+            .examination(self.catalog(), now, now.before(back));
+        doctor::Report::of(&*self.0.store, &self.0.catalog, &ask)
     }
 
     /// Ends the system in this process: daemons stop, what runs has `grace` to finish, the rest is
@@ -143,6 +191,9 @@ impl Inner {
             // A blocking handler that does not end must not hold the process.
             runtime.shutdown_background();
         }
+        // What was counted since the last heartbeat; a short process has had none.
+        let counters = self.router.local_stats().counters;
+        self.store.beat(counters, self.router.polled_to());
         self.store.close();
         self.log.flush();
     }

@@ -6,14 +6,16 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 
 use super::background::{start_daemons, supervisor};
+use super::stalls::watch;
 use super::{Error, Inner, System};
 use crate::audit::Audit;
 use crate::catalog::Catalog;
 use crate::clock::{Clock, SharedClock};
+use crate::coded::command_line;
 use crate::config::{Config, Settings};
 use crate::daemons::{COMMANDS, HEARTBEAT};
 use crate::event::ProcessId;
-use crate::handler::{self, StoreObserver, Watch};
+use crate::handler::{self, StoreObserver, Vitals};
 use crate::health::HealthMonitor;
 use crate::log::EventLog;
 use crate::router::{Parts, Router};
@@ -44,14 +46,20 @@ impl System {
         let catalog = Catalog::ringrift();
         config.declare_types(&catalog)?;
         share_types(&catalog, &*store)?;
+        let alert_rules = Arc::new(config.alert_rules(&catalog)?);
+        let pipelines = config.pipelines(&catalog)?;
         let runtime = runtime(settings)?;
-        let watch = watch(settings, &log, &clock);
+        let watch = watch(settings, &log, &clock, &store);
         let handler_host = Arc::new(handler::Host {
             clock: Arc::clone(&clock),
             runtime: runtime.handle().clone(),
             in_flight: Arc::new(Semaphore::new(settings.handler.in_flight_max)),
             observer: Arc::new(StoreObserver(Arc::clone(&store))),
             watch: Arc::clone(&watch),
+            vitals: Arc::new(Vitals::new(
+                Arc::clone(&clock),
+                Some(config.home.root().to_owned()),
+            )),
             dedup_keys_max: settings.handler.dedup_keys_max,
         });
         let router = Router::new(Parts {
@@ -73,6 +81,8 @@ impl System {
             router,
             supervisor,
             watch,
+            alert_rules,
+            pipelines,
             runtime: Mutex::new(Some(runtime)),
             config,
         }));
@@ -83,10 +93,13 @@ impl System {
 
     fn start_own(&self) -> Result<(), Error> {
         let inner = &self.0;
-        inner
-            .watch
-            .start()
-            .map_err(|error| Error::Runtime(error.to_string()))?;
+        // By a clock that is moved by hand, every handler would seem to hold its thread for hours.
+        if inner.clock.timers().is_none() {
+            inner
+                .watch
+                .start(Some(inner.router.runtime()))
+                .map_err(|error| Error::Runtime(error.to_string()))?;
+        }
         inner.supervisor.start(HEARTBEAT)?;
         inner.supervisor.start(COMMANDS)?;
         let (supervisor, log) = (inner.supervisor.downgrade(), inner.log.clone());
@@ -109,10 +122,9 @@ pub fn this_process(clock: &dyn Clock) -> ProcessIdentity {
         .nodename()
         .to_string_lossy()
         .into_owned();
-    let mut command = std::env::args_os()
-        .map(|arg| arg.to_string_lossy().into_owned())
-        .collect::<Vec<_>>()
-        .join(" ");
+    // As a shell takes it: doctor shows it as what starts a handler again.
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let mut command = command_line(words);
     command.truncate(command.floor_char_boundary(COMMAND_BYTES_MAX));
     ProcessIdentity {
         id: ProcessId::new(clock),
@@ -141,15 +153,6 @@ fn runtime(settings: &Settings) -> Result<Runtime, Error> {
         .enable_all()
         .build()
         .map_err(|error| Error::Runtime(error.to_string()))
-}
-
-fn watch(settings: &Settings, log: &EventLog, clock: &SharedClock) -> Arc<Watch> {
-    let log = log.clone();
-    Watch::new(
-        Arc::clone(clock),
-        settings.handler.held_max,
-        Box::new(move |blocked| log.loop_blocked(&blocked.handler, blocked.event, blocked.held)),
-    )
 }
 
 /// Tells the store's catalog what this home's users declared, and learns what others did.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ringrift_events::coded::Coded as _;
 use ringrift_events::router::Error;
 
-use crate::ground::{Ground, Works, until};
+use crate::ground::{Ground, Works, open, until};
 
 /// Two systems in the home, as two processes; the store quiet, its WAL empty.
 fn two(ground: &Ground) -> [Works; 2] {
@@ -178,4 +178,25 @@ fn a_store_that_a_shell_vacuums_is_still_the_same() {
         assert_eq!(one.log().len(), 30);
         one.close();
     }
+}
+
+#[test]
+fn a_removed_store_is_noticed_by_who_has_it_open_and_made_anew_by_nobody() {
+    let ground = Ground::new();
+    let works = two(&ground);
+    fs::remove_file(ground.database()).unwrap();
+    works.iter().for_each(noticed);
+    for _ in 0..2 {
+        let error = open(&ground.home()).err().expect("a new store was made");
+        assert_eq!(error.code(), "STORE_LOST", "{error}");
+        assert_eq!(error.next().as_deref(), Some("ringrift db restore FILE"));
+        assert!(!ground.database().exists());
+    }
+    for one in works {
+        one.close();
+    }
+    assert!(
+        open(&ground.home()).is_err(),
+        "the log shows that it was there"
+    );
 }

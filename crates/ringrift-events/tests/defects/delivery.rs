@@ -42,7 +42,7 @@ fn a_failure_leaves_one_letter_and_its_neighbours_are_called_once(world: &World)
         router.subscribe(subscribe, function).unwrap()
     };
     subscribe(Subscribe::live("broken"), broken());
-    subscribe(Subscribe::durable("broken for good"), broken());
+    subscribe(Subscribe::durable("broken-for-good"), broken());
     subscribe(Subscribe::live("live"), live.noting());
     subscribe(Subscribe::durable("durable"), durable.noting());
     other

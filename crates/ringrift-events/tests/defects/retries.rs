@@ -239,7 +239,7 @@ fn a_handler_that_breaks_in_every_way_stops_nobody(world: &World) {
     let mut seen = Vec::new();
     for (number, function) in breaking.into_iter().enumerate() {
         let to = |subscribe: Subscribe| subscribe.to(["HOST_OFFLINE"]).policy(quick_retry(1));
-        let name = |kind: &str| format!("{kind} {number}");
+        let name = |kind: &str| format!("{kind}-{number}");
         let router = system.router();
         let (live, durable) = (Subscribe::live(name("a")), Subscribe::durable(name("b")));
         router.subscribe(to(live), function.clone()).unwrap();

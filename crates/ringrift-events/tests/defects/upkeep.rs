@@ -232,15 +232,15 @@ fn who_comes_late_gets_what_it_asked_for_and_nothing_is_lost_between(world: &Wor
         let subscribe = Subscribe::durable(name).to(["MODEL_PROMOTED"]).start(start);
         system.router().subscribe(subscribe, seen.noting()).unwrap()
     };
-    let from_now = subscribe(&first, "from now", Start::Now, &next);
+    let from_now = subscribe(&first, "from-now", Start::Now, &next);
     publish_numbers(&publisher, "MODEL_PROMOTED", 10..20);
     until("the ten after its beginning came", || next.count() >= 10);
     from_now.unsubscribe().unwrap();
     first.close();
     publish_numbers(&publisher, "MODEL_PROMOTED", 20..30);
     let second = world.process();
-    subscribe(&second, "from now", Start::Now, &next);
-    subscribe(&second, "from the beginning", Start::Beginning, &all);
+    subscribe(&second, "from-now", Start::Now, &next);
+    subscribe(&second, "from-the-beginning", Start::Beginning, &all);
     publish_numbers(&publisher, "MODEL_PROMOTED", 30..40);
     until("both have all of theirs", || {
         next.count() >= 30 && all.count() >= 40

@@ -16,6 +16,8 @@ pub(crate) enum Role {
     Consumer,
     /// Handles one subscription and holds events that ask for it.
     Holder,
+    /// Is inside a transaction nearly all the time.
+    Heavy,
 }
 
 impl Role {
@@ -24,6 +26,7 @@ impl Role {
             Role::Publisher => "publisher",
             Role::Consumer => "consumer",
             Role::Holder => "holder",
+            Role::Heavy => "heavy",
         }
     }
 }
@@ -73,6 +76,10 @@ impl Children {
                 self.running[at].1 = self.spawn(self.running[at].0);
             }
         }
+    }
+
+    pub(crate) fn pid(&self, at: usize) -> u32 {
+        self.running[at].1.0.id()
     }
 
     pub(crate) fn signal(&mut self, at: usize, name: &str) {

@@ -10,7 +10,7 @@ use ringrift_events::clock::{Clock, SystemClock};
 use ringrift_events::config::{Config, ConfigSources, Home};
 use ringrift_events::event::EventId;
 use ringrift_events::handler::{Context, Function, NotDone, Policy, Reply};
-use ringrift_events::router::{Publish, Subscribe};
+use ringrift_events::router::{PUBLISH_MANY_MAX, Publish, PublishingMany, Subscribe};
 use ringrift_events::store::registry::Liveness;
 use ringrift_events::store::subscriptions::Start;
 use ringrift_events::system::System;
@@ -45,6 +45,7 @@ pub(crate) fn run_if_child() {
         "publisher" => publisher(home),
         "consumer" => host(home, &SUBSCRIPTIONS, false),
         "holder" => host(home, &SUBSCRIPTIONS, true),
+        "heavy" => heavy(home),
         other => panic!("no role {other}"),
     }
 }
@@ -62,6 +63,21 @@ fn publisher(home: &Path) {
             Err(error) => panic!("{error}"),
         }
         std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// Publishes in transactions as large as there are.
+fn heavy(home: &Path) {
+    let system = open(home);
+    let publish = Publish::new("TRAINING_COMPLETED", "{\"config_key\":\"k\"}");
+    loop {
+        let many = vec![publish.clone(); PUBLISH_MANY_MAX];
+        let sent = system.router().publish_many(many);
+        match sent.map(PublishingMany::wait) {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) | Err(error) if error.is_retryable() => {}
+            Ok(Err(error)) | Err(error) => panic!("{error}"),
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! A home in a temporary folder, and events to put into its store.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+#[path = "../support/swift.rs"]
+mod swift;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +19,11 @@ pub(crate) struct Home(tempfile::TempDir);
 impl Home {
     pub(crate) fn new() -> Home {
         Home(tempfile::tempdir().unwrap())
+    }
+
+    /// A home for thousands of commits that ask nothing of a disk.
+    pub(crate) fn swift() -> Home {
+        Home(swift::swift_folder())
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -79,6 +87,7 @@ pub(crate) fn batch(events: impl IntoIterator<Item = Event>) -> Batch {
             .map(|event| Draft {
                 event: Arc::new(event),
                 idempotency_key: None,
+                call_site: None,
             })
             .collect(),
         durability: Durability::Process,

@@ -12,8 +12,10 @@
 
 pub mod child;
 mod seen;
+mod swift;
 mod world;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ringrift_events::clock::{Clock, SystemClock};
@@ -23,6 +25,7 @@ use ringrift_events::store::letters::{Letter, LetterFilter, LetterState};
 use ringrift_events::system::System;
 
 pub use seen::{Gate, Seen};
+pub(crate) use swift::swift_folder;
 pub use world::World;
 
 /// Makes two tests of each body, one over the store in memory and one over SQLite.
@@ -42,7 +45,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits for a fact, at most [`PATIENCE`]; fails with its name.
 #[track_caller]
-pub fn until(what: &str, fact: impl Fn() -> bool) {
+pub fn until(what: &str, mut fact: impl FnMut() -> bool) {
     let clock = SystemClock;
     let give_up = clock.monotonic() + PATIENCE;
     while !fact() {
@@ -52,6 +55,25 @@ pub fn until(what: &str, fact: impl Fn() -> bool) {
         );
         std::thread::park_timeout(Duration::from_millis(5));
     }
+}
+
+/// Runs `what` for each of the numbers, `at_once` of them beside each other. The first that panics
+/// fails the test, after those that run.
+pub fn beside_each_other(numbers: std::ops::Range<u64>, at_once: u64, what: impl Fn(u64) + Sync) {
+    let next = AtomicU64::new(numbers.start);
+    std::thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::SeqCst);
+                    if number >= numbers.end {
+                        return;
+                    }
+                    what(number);
+                }
+            });
+        }
+    });
 }
 
 /// Retries that do not keep a test waiting: `attempts` runs, at most 50 ms apart.

@@ -8,6 +8,8 @@ use ringrift_events::config::{Config, Home, Settings};
 use ringrift_events::store::memory::MemoryHub;
 use ringrift_events::system::{System, this_process};
 
+use super::swift_folder;
+
 /// One home.
 pub struct World {
     store: Backing,
@@ -27,7 +29,7 @@ impl World {
         World {
             store: Backing::Memory(MemoryHub::new(Arc::clone(&clock))),
             clock,
-            folder: tempfile::tempdir().expect("a folder"),
+            folder: swift_folder(),
         }
     }
 

@@ -21,6 +21,11 @@ pub(crate) fn of_errors(tree: &Tree) -> BTreeMap<String, String> {
             codes.entry(code).or_insert(place);
         }
     }
+    for text in tree.texts.iter().filter(|text| text.path.ends_with(PYTHON)) {
+        for code in in_python(&text.text) {
+            codes.entry(code).or_insert(text.path.clone());
+        }
+    }
     for code in ErrorCode::ALL {
         assert!(
             codes.contains_key(code.as_str()),
@@ -29,6 +34,16 @@ pub(crate) fn of_errors(tree: &Tree) -> BTreeMap<String, String> {
         );
     }
     codes
+}
+
+/// Where the Python package says which codes its exceptions have.
+const PYTHON: &str = "ringrift_events/_errors.py";
+
+/// The codes that Python's exception classes have by themselves.
+fn in_python(text: &str) -> impl Iterator<Item = String> {
+    text.lines()
+        .filter_map(|line| line.trim().strip_prefix("default_code = \""))
+        .filter_map(|rest| rest.strip_suffix('"').map(str::to_owned))
 }
 
 /// The codes in a file: literals like `STORE_BUSY` that are given to a field `code`, or, where
@@ -95,6 +110,12 @@ pub(crate) fn check_pages(
         if text.lines().filter(|line| !line.trim().is_empty()).count() < 4 {
             found.push(format!(
                 "docs/errors/{code}.md:1: says too little: what it means, why it happens, what to do"
+            ));
+        }
+        let advice = text.split_once("What to do.").map(|(_, advice)| advice);
+        if !advice.is_some_and(|advice| advice.contains("`ringrift ")) {
+            found.push(format!(
+                "docs/errors/{code}.md:1: what to do names no `ringrift …` command on one line"
             ));
         }
     }
@@ -208,7 +229,7 @@ fn codes_are_read_from_arms_and_bodies_and_from_nothing_else() {
 
 #[test]
 fn a_code_without_a_page_and_a_page_without_a_code_are_found() {
-    let good = "# BAD_TYPE\n\nThe type is bad. More.\n\nWhy.\n\nWhat to do.\n";
+    let good = "# BAD_TYPE\n\nThe type is bad. More.\n\nWhy.\n\nWhat to do. `ringrift types ls`\n";
     let codes = map(&[("BAD_TYPE", "a.rs:1")]);
     assert_eq!(
         check_pages(&codes, &map(&[("BAD_TYPE", good)])),
@@ -220,11 +241,22 @@ fn a_code_without_a_page_and_a_page_without_a_code_are_found() {
     );
     assert_eq!(check_pages(&map(&[]), &map(&[("BAD_TYPE", good)])).len(), 1);
     assert_eq!(
-        check_pages(&codes, &map(&[("BAD_TYPE", "# OTHER\n\na\n\nb\n\nc\n")])).len(),
+        check_pages(
+            &codes,
+            &map(&[(
+                "BAD_TYPE",
+                "# OTHER\n\na\n\nb\n\nWhat to do. `ringrift run`\n"
+            )])
+        )
+        .len(),
         1
     );
     assert_eq!(
-        check_pages(&codes, &map(&[("BAD_TYPE", "# BAD_TYPE\n\nshort\n")])).len(),
+        check_pages(
+            &codes,
+            &map(&[("BAD_TYPE", "# BAD_TYPE\n\nWhat to do. `ringrift run`\n")])
+        )
+        .len(),
         1
     );
     assert_eq!(first_sentence(good), "The type is bad.");

@@ -11,7 +11,10 @@ const FLOORS: &[&[&str]] = &[
     &["bus", "dead_letters", "handler", "queue", "stages"],
     &["router"],
     &["daemons"],
-    &["health"],
+    &[
+        "explain", "health", "lint", "metrics", "pipeline", "recovery",
+    ],
+    &["alerts", "doctor"],
     &["config"],
     &["system"],
 ];

@@ -3,7 +3,7 @@
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
-use super::row::{DaemonRow, HEADINGS};
+use super::row::{DaemonRow, HEADINGS, Sweep};
 use crate::call::Call;
 use crate::failure::Done;
 use crate::open;
@@ -24,6 +24,8 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Listed {
     daemons: Vec<DaemonRow>,
+    /// Who last looked for dead processes: one process hosts that, others while it hangs.
+    swept: Option<Sweep>,
 }
 
 /// Lists them.
@@ -35,13 +37,15 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
             .iter()
             .any(|state| state.process.id == daemon.process && lives(state))
     };
+    let swept = store.figures().wait()?.swept;
     let listed = Listed {
+        swept: Sweep::of(call, swept, &processes),
         daemons: store
             .daemons()
             .wait()?
             .iter()
             .filter(|daemon| args.all || live(daemon))
-            .map(|daemon| DaemonRow::of(call, daemon, &processes))
+            .map(|daemon| DaemonRow::of(call, daemon, &processes, swept))
             .collect(),
     };
     call.answer("daemons ls", &listed)
@@ -53,5 +57,14 @@ impl Report for Listed {
             HEADINGS,
             self.daemons.iter().map(DaemonRow::cells).collect(),
         );
+        if let Some(sweep) = &self.swept {
+            let pid = sweep.pid.map(|pid| format!(" (pid {pid})"));
+            text.line(format!(
+                "Last sweep for dead processes: {} by {}{}",
+                sweep.at,
+                sweep.short,
+                pid.unwrap_or_default()
+            ));
+        }
     }
 }

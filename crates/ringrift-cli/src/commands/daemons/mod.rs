@@ -1,6 +1,6 @@
 //! `ringrift daemons`: the supervised background tasks of every process.
 
-pub(crate) mod ask;
+pub(crate) mod act;
 pub(crate) mod ls;
 pub(crate) mod row;
 
@@ -21,19 +21,19 @@ enum Verb {
     /// List daemons and how they stand
     Ls(ls::Args),
     /// Stop a daemon; it stays stopped until it is started
-    Stop(ask::Args),
+    Stop(act::Args),
     /// Start a stopped or failed daemon
-    Start(ask::Args),
+    Start(act::Args),
     /// Stop a daemon and start it again
-    Restart(ask::Args),
+    Restart(act::Args),
 }
 
 /// Runs the verb.
 pub(crate) fn run(call: &Call, args: &Args) -> Done {
     match &args.verb {
         Verb::Ls(args) => ls::run(call, args),
-        Verb::Stop(args) => ask::run(call, args, ask::Act::Stop),
-        Verb::Start(args) => ask::run(call, args, ask::Act::Start),
-        Verb::Restart(args) => ask::run(call, args, ask::Act::Restart),
+        Verb::Stop(args) => act::run(call, args, act::Act::Stop),
+        Verb::Start(args) => act::run(call, args, act::Act::Start),
+        Verb::Restart(args) => act::run(call, args, act::Act::Restart),
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::call::Call;
 use crate::failure::{Done, Error};
 use crate::open;
-use crate::output::{Report, Text, bytes_text};
+use crate::output::{Report, Text, bytes_text, patiently};
 
 /// The arguments of `db backup`.
 #[derive(ClapArgs, Debug)]
@@ -41,8 +41,16 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
         }
         .into());
     }
+    if !to.parent().is_some_and(std::path::Path::is_dir) {
+        return Err(Error::Input {
+            what: to.display().to_string(),
+            why: "its folder does not exist".to_owned(),
+            next: "ringrift db backup ANOTHER_FILE",
+        }
+        .into());
+    }
     let store = open::reading(call)?;
-    store.backup(to.clone()).wait()?;
+    patiently("copying the database", || store.backup(to.clone()).wait())?;
     let bytes = std::fs::metadata(&to).map_or(0, |file| file.len());
     call.answer(
         "db backup",

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::call::Call;
 use crate::exit::Exit;
 use crate::failure::{Done, Stop};
-use crate::output::{Cell, Paint, Report, Text, bytes_text};
+use crate::output::{Cell, Paint, Report, Text, bytes_text, patiently};
 use crate::{open, resolve};
 
 /// The arguments of `db check`.
@@ -42,7 +42,7 @@ struct CheckReport {
 /// Checks it.
 pub(crate) fn run(call: &Call, args: &Args) -> Done {
     let store = open::reading(call)?;
-    let checked = store.check().wait()?;
+    let checked = patiently("checking the whole file", || store.check().wait())?;
     let sums = if args.sums {
         Some(sums(&*store)?)
     } else {

@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 pub(crate) mod check;
+mod delete;
 pub(crate) mod restore;
 pub(crate) mod sql;
 
@@ -25,7 +26,7 @@ enum Verb {
     Backup(backup::Args),
     /// Put a backup in place of the database; refused while a process lives
     Restore(restore::Args),
-    /// Run one read-only SQL statement
+    /// Run one SQL statement: it reads, or deletes with --write
     Sql(sql::Args),
 }
 

@@ -1,29 +1,22 @@
 //! `ringrift db restore`: puts a backup in place of the database of a home that nobody uses.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use ringrift_events::store::registry::ProcessState;
-use ringrift_events::store::sqlite::database_of;
-use ringrift_events::store::{Error as StoreError, ErrorCode, Store};
+use ringrift_events::coded::quoted;
+use ringrift_events::store::sqlite::{OpenOptions, restore};
 use serde::Serialize;
 
 use crate::call::Call;
-use crate::confirm::{Confirm, Go, Plan, quoted};
-use crate::failure::{Done, Error, Stop};
+use crate::confirm::{Confirm, Go, Plan};
+use crate::failure::{Done, Stop};
 use crate::open;
-use crate::output::{Report, Text};
-use crate::resolve::lives;
-
-/// How every SQLite database begins.
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+use crate::output::{Report, Text, patiently};
 
 /// The arguments of `db restore`.
 #[derive(ClapArgs, Debug)]
 #[command(
-    after_help = "Examples:\n  ringrift db restore /backup/coordination-2026-11-22.db --dry-run\n  ringrift db restore /backup/coordination-2026-11-22.db --yes\n\nRefused while any process of the home lives. The database as it is now is kept beside it first.\nPositions that processes held mean nothing afterwards: the log has a new incarnation."
+    after_help = "Examples:\n  ringrift db restore /backup/coordination-2026-11-22.db --dry-run\n  ringrift db restore /backup/coordination-2026-11-22.db --yes\n\nRefused while anybody has the database open, and when somebody wrote into it meanwhile: nothing is\nreplaced then. A damaged database, or one of a newer version, is replaced as well. The database as it\nis now is kept beside it. Positions that processes held mean nothing afterwards: the log has a new incarnation."
 )]
 pub(crate) struct Args {
     /// The backup: what `db backup` wrote.
@@ -38,167 +31,90 @@ pub(crate) struct Args {
 struct Restored {
     from: String,
     kept: Option<String>,
-    events_before: u64,
+    events_before: Option<u64>,
     events: u64,
     dry_run: bool,
     undo: Option<String>,
 }
 
-/// Restores it.
+/// Restores it. The library does all of it, for it alone can have the database for itself from its
+/// last look at the file to the rename.
 pub(crate) fn run(call: &Call, args: &Args) -> Done {
-    check_backup(&args.from)?;
     let home = open::home(call)?;
-    let database = database_of(home.root());
-    let store = open::writing(call)?;
-    refuse_if_used(&*store)?;
-    let before = store.check().wait()?.events;
-    let kept = kept_name(call, &database);
-    let undo = format!(
-        "ringrift db restore {} --yes",
-        quoted(&kept.display().to_string())
-    );
+    let options = open::store_options(call, &open::config(call)?);
+    let looked = restored(&options, args, true)?;
+    let (what, undo) = match (looked.events_before, looked.kept_is_readable) {
+        (Some(before), _) => (
+            format!("replace the database ({before} events)"),
+            "ringrift db restore KEPT --yes",
+        ),
+        (None, true) => (
+            "replace the empty database".to_owned(),
+            "none: there is nothing in it",
+        ),
+        (None, false) if looked.kept.is_some() => (
+            "replace the database, which this program cannot read".to_owned(),
+            "none: the file is kept as it is",
+        ),
+        (None, false) => (
+            "fill the place of the database, where there is none".to_owned(),
+            "none: there is nothing to go back to",
+        ),
+    };
     let plan = Plan {
         what: format!(
-            "replace the database ({before} events) with {}",
-            args.from.display()
+            "{what} with {}, {} events",
+            args.from.display(),
+            looked.events
         ),
         count: 1,
-        lines: vec![format!("kept first as {}", kept.display())],
-        undo: undo.clone(),
+        lines: vec!["the database as it is now is kept beside it, as KEPT".to_owned()],
+        undo: undo.to_owned(),
     };
     if args.confirm.ask(call, &plan)? == Go::DryRun {
-        let restored = Restored {
-            from: args.from.display().to_string(),
-            kept: None,
-            events_before: before,
-            events: before,
-            dry_run: true,
-            undo: None,
-        };
-        return call.answer("db restore", &restored);
+        return call.answer(
+            "db restore",
+            &Restored {
+                from: args.from.display().to_string(),
+                kept: None,
+                events_before: looked.events_before,
+                events: looked.events,
+                dry_run: true,
+                undo: None,
+            },
+        );
     }
-    refuse_if_used(&*store)?;
-    store.backup(kept.clone()).wait()?;
-    drop(store);
-    put_in_place(&args.from, &database)?;
-    let events = match settled(call) {
-        Ok(events) => events,
-        Err(stop) => {
-            // The backup is no good after all: what was there comes back.
-            put_in_place(&kept, &database)?;
-            return Err(stop);
-        }
-    };
+    open::made(call, home.root())?;
+    let done = restored(&options, args, false)?;
+    let kept = done.kept.map(|kept| kept.display().to_string());
+    let undo = kept
+        .as_ref()
+        .filter(|_| done.kept_is_readable)
+        .map(|kept| format!("ringrift db restore {} --yes", quoted(kept)));
     call.answer(
         "db restore",
         &Restored {
             from: args.from.display().to_string(),
-            kept: Some(kept.display().to_string()),
-            events_before: before,
-            events,
+            kept,
+            events_before: done.events_before,
+            events: done.events,
             dry_run: false,
-            undo: Some(undo),
+            undo,
         },
     )
 }
 
-fn check_backup(from: &Path) -> Result<(), Stop> {
-    let mut magic = [0; MAGIC.len()];
-    File::open(from)
-        .and_then(|mut file| file.read_exact(&mut magic))
-        .map_err(|source| failed("cannot read", from, source))?;
-    if &magic != MAGIC {
-        return Err(StoreError::new(
-            ErrorCode::NotOurs,
-            format!("{} is no SQLite database", from.display()),
-        )
-        .with_next("ringrift db backup FILE")
-        .into());
-    }
-    Ok(())
-}
-
-fn refuse_if_used(store: &dyn Store) -> Result<(), Stop> {
-    let me = store.process();
-    let living: Vec<String> = store
-        .processes()
-        .wait()?
-        .iter()
-        .filter(|state| lives(state) && state.process.id != me)
-        .map(|ProcessState { process, .. }| format!("pid {} ({})", process.pid, process.command))
-        .collect();
-    if living.is_empty() {
-        return Ok(());
-    }
-    Err(StoreError::new(
-        ErrorCode::InUse,
-        format!("cannot restore while processes live: {}", living.join(", ")),
-    )
-    .with_next("ringrift processes ls")
-    .into())
-}
-
-/// Beside the database, named by the time; never an existing file.
-fn kept_name(call: &Call, database: &Path) -> PathBuf {
-    let stamp = call.now().to_sql().replace([' ', ':', '.'], "-");
-    database.with_file_name(format!("coordination.db.before-restore-{stamp}"))
-}
-
-/// Copies the file beside the database and renames it over it, so that there is always a whole
-/// one. The database is closed: its WAL was folded in and is empty.
-fn put_in_place(from: &Path, database: &Path) -> Result<(), Stop> {
-    let copy = database.with_file_name("coordination.db.restoring");
-    let replace = || -> io::Result<()> {
-        let wal = beside(database, "-wal");
-        if fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0) {
-            return Err(io::Error::other(format!(
-                "{} is not empty: somebody uses the database",
-                wal.display()
-            )));
-        }
-        fs::copy(from, &copy)?;
-        fs::set_permissions(&copy, fs::metadata(database)?.permissions())?;
-        File::open(&copy)?.sync_all()?;
-        for side in [wal, beside(database, "-shm")] {
-            match fs::remove_file(side) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
-        }
-        fs::rename(&copy, database)?;
-        match database.parent() {
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
+fn restored(
+    options: &OpenOptions,
+    args: &Args,
+    dry_run: bool,
+) -> Result<ringrift_events::store::sqlite::Restored, Stop> {
+    let what = if dry_run {
+        "checking the backup"
+    } else {
+        "putting the backup in place"
     };
-    replace().map_err(|source| failed("cannot replace", database, source))
-}
-
-fn beside(database: &Path, suffix: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-/// Opens what was put in place, which gives it its new incarnation, and checks it.
-fn settled(call: &Call) -> Result<u64, Stop> {
-    let store = open::writing(call)?;
-    let checked = store.check().wait()?;
-    match checked.problems.first() {
-        None => Ok(checked.events),
-        Some(problem) => Err(StoreError::new(
-            ErrorCode::Corrupt,
-            format!("the backup is damaged: {problem}; the database is as it was"),
-        )
-        .into()),
-    }
-}
-
-fn failed(what: &str, path: &Path, source: io::Error) -> Stop {
-    Stop::from(Error::Io {
-        what: format!("{what} {}", path.display()),
-        source,
-    })
+    Ok(patiently(what, || restore(options, &args.from, dry_run))?)
 }
 
 impl Report for Restored {
@@ -207,12 +123,17 @@ impl Report for Restored {
             text.line(format!("{} would be restored", self.from));
             return;
         }
+        let before = self
+            .events_before
+            .map_or(String::new(), |before| format!(", before {before}"));
         text.line(format!(
-            "{} is restored: {} events, before {}",
-            self.from, self.events, self.events_before
+            "{} is restored: {} events{before}",
+            self.from, self.events
         ));
-        if let (Some(kept), Some(undo)) = (&self.kept, &self.undo) {
+        if let Some(kept) = &self.kept {
             text.line(format!("The database as it was: {kept}"));
+        }
+        if let Some(undo) = &self.undo {
             text.line(format!("Undo: {undo}"));
         }
     }

@@ -2,7 +2,8 @@
 //! with failures on the way and nothing lost.
 //!
 //! Every stage is this program again, as a process of its own; they talk through the store alone.
-//! The parent only looks: it subscribes to the pipeline's types like anybody else, and counts.
+//! The parent only looks: it subscribes to the pipeline's types like anybody else, and counts; how
+//! long an event took until it was handled it hears from the stage that handled it.
 
 mod children;
 mod observe;
@@ -10,6 +11,7 @@ mod plan;
 mod progress;
 mod report;
 pub(crate) mod stage;
+mod timings;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,7 +40,7 @@ pub(crate) struct Args {
     configs: u32,
 
     /// Rounds of each pipeline, from new games to the distributed model.
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     iterations: u32,
 
     /// Holds this many events a second in all instead, without injected failures unless asked.
@@ -76,11 +78,12 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
     let plan = Plan::new(args)?;
     let signals = Signals::listen()?;
     let (root, temporary) = home(call)?;
-    call.at_home(&root);
     let system = System::open(config(call, &root)?)?;
+    let root = system.config().home.root().to_path_buf();
+    call.at_home(&root);
     refuse_strangers(&system)?;
-    let mut observer = Observer::start(&system, &plan)?;
-    let mut progress = Progress::new(call.global.json, &plan);
+    let mut observer = Observer::start(&system)?;
+    let mut progress = Progress::new(call.global.json, &plan, &root);
     let mut children = Children::start(&root, &plan, call)?;
     let begun = system.clock().monotonic();
     loop {
@@ -109,11 +112,11 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
     call.answer_as("demo", &report, exit)
 }
 
-/// The home it runs in: the named one, else a temporary one that goes with the run.
+/// The home it runs in: the named one, made once its configuration was read, else a temporary one
+/// that goes with the run.
 fn home(call: &Call) -> Result<(PathBuf, Option<tempfile::TempDir>), Stop> {
     if let Some(named) = &call.global.home {
-        let made = Home::create(named)?;
-        return Ok((made.home.root().to_path_buf(), None));
+        return Ok((named.clone(), None));
     }
     let made = tempfile::Builder::new().prefix("ringrift-demo-").tempdir();
     let temporary = made.map_err(|source| Error::Io {

@@ -1,9 +1,9 @@
 //! What the parent sees: every event of the pipeline, by a live subscription like anybody's.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ringrift_events::clock::Time;
 use ringrift_events::event::Event;
 use ringrift_events::handler::Function;
 use ringrift_events::router::Subscribe;
@@ -17,17 +17,12 @@ use super::report::{Report, StageRow};
 use crate::failure::Stop;
 
 /// Counts of one run so far.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     /// Events published, by stage.
     pub(super) published: [u64; STAGES.len()],
-    /// Microseconds from publish to the publish of what its handler made of it, by the stage that
-    /// handled.
-    pub(super) latencies_us: [Vec<u64>; STAGES.len()],
-    /// Rounds begin by the clock, so that the first stage's publish is no answer to the last's.
-    paced: bool,
-    /// When the event of a stage, pipeline and round was published, until the next stage answers.
-    open: HashMap<(usize, u64, u64), i64>,
+    /// When the first and the last of them were published.
+    span: Option<(Time, Time)>,
 }
 
 /// The parent's subscription.
@@ -41,11 +36,8 @@ pub(super) struct Observer {
 const STANDS_STILL: Duration = Duration::from_secs(3);
 
 impl Observer {
-    pub(super) fn start(system: &System, plan: &Plan) -> Result<Observer, Stop> {
-        let counts = Arc::new(Mutex::new(Counts {
-            paced: plan.paced.is_some(),
-            ..Counts::default()
-        }));
+    pub(super) fn start(system: &System) -> Result<Observer, Stop> {
+        let counts = Arc::new(Mutex::new(Counts::default()));
         let noted = Arc::clone(&counts);
         let function = Function::immediate(move |context| {
             lock(&noted).note(context.event());
@@ -61,22 +53,18 @@ impl Observer {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let counts = lock(&self.counts);
-        Counts {
-            published: counts.published,
-            ..Counts::default()
-        }
+        *lock(&self.counts)
     }
 
     /// Whether half of all rounds are through the pipeline's middle.
     pub(super) fn is_midway(&self, plan: &Plan) -> bool {
-        lock(&self.counts).published[STAGES.len() / 2] * 2 >= plan.rounds()
+        self.counts().published[STAGES.len() / 2] * 2 >= plan.rounds()
     }
 
     /// Whether the run is over: all rounds are through, or nothing has moved for a while; and
     /// everything that was published is handled or dead.
     pub(super) fn is_over(&mut self, plan: &Plan, system: &System) -> bool {
-        let published = lock(&self.counts).published;
+        let published = self.counts().published;
         let now = system.clock().monotonic();
         if published != self.moved.0 {
             self.moved = (published, now);
@@ -89,8 +77,7 @@ impl Observer {
         let Ok(tallies) = system.store().tallies().wait() else {
             return false;
         };
-        let open = |tally: &Tally| tally.waiting + tally.claimed + tally.retrying > 0;
-        !tallies.iter().any(open) && tallies.len() == STAGES.len()
+        tallies.iter().map(open).sum::<u64>() == 0 && tallies.len() == STAGES.len()
     }
 
     /// The closing table: what the log and the ledger say, not what this process believes.
@@ -101,7 +88,7 @@ impl Observer {
         children: &Children,
         took: Duration,
     ) -> Result<Report, Stop> {
-        let mut counts = lock(&self.counts).clone();
+        let counts = self.counts();
         let subscriptions = system.store().subscriptions().wait()?;
         let tallies = system.store().tallies().wait()?;
         let mut rows = Vec::new();
@@ -115,24 +102,19 @@ impl Observer {
                 .find(|tally| Some(tally.subscription) == id.map(|id| id.id));
             let recovered = letters(system, &name, vec![LetterState::Recovered])?;
             let dead = tally.map_or(0, |tally| tally.dead);
-            let latencies = &mut counts.latencies_us[place];
-            latencies.sort_unstable();
-            if place == 0 && plan.paced.is_some() {
-                // Rounds begin by the clock then, and not by what was handled.
-                latencies.clear();
-            }
             rows.push(StageRow {
                 stage: stage.name,
                 published: counts.published[place],
                 to_handle: tally.map_or(0, |tally| tally.matching),
                 handled: tally.map_or(0, |tally| tally.done),
+                open: tally.map_or(0, open),
                 retried: recovered + dead,
                 dead,
-                p50_ms: quantile(latencies, 50),
-                p99_ms: quantile(latencies, 99),
+                p50_ms: children.timings().quantile_ms(place, 50),
+                p99_ms: children.timings().quantile_ms(place, 99),
             });
         }
-        Ok(Report::new(plan, rows, children, took))
+        Ok(Report::new(plan, rows, children, took, counts.lasted()))
     }
 }
 
@@ -143,26 +125,21 @@ impl Counts {
             return;
         };
         self.published[place] += 1;
-        let fields = event.payload.fields();
-        let of = |name: &str| fields.get(name).and_then(serde_json::Value::as_u64);
-        let (Some(config), Some(iteration)) = (of("config"), of("iteration")) else {
-            return;
-        };
-        let before = match place {
-            // Rounds that begin by the clock answer nothing.
-            0 if self.paced => None,
-            0 => iteration
-                .checked_sub(1)
-                .map(|before| (STAGES.len() - 1, config, before)),
-            _ => Some((place - 1, config, iteration)),
-        };
-        if let Some(made) = before.and_then(|before| self.open.remove(&before)) {
-            let took = u64::try_from(event.published_at.0 - made).unwrap_or(0);
-            self.latencies_us[place].push(took);
-        }
-        self.open
-            .insert((place, config, iteration), event.published_at.0);
+        let at = event.published_at;
+        let (first, last) = self.span.unwrap_or((at, at));
+        self.span = Some((first.min(at), last.max(at)));
     }
+
+    /// From the first publish to the last.
+    fn lasted(&self) -> Duration {
+        self.span
+            .map_or(Duration::ZERO, |(first, last)| last.since(first))
+    }
+}
+
+/// Deliveries that have not come to an end.
+fn open(tally: &Tally) -> u64 {
+    tally.waiting + tally.claimed + tally.retrying
 }
 
 fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
@@ -177,28 +154,4 @@ fn letters(system: &System, handler: &str, states: Vec<LetterState>) -> Result<u
         ..LetterFilter::default()
     };
     Ok(system.dead_letters().list(filter)?.len() as u64)
-}
-
-/// The value below which `percent` of the sorted values lie, in milliseconds.
-fn quantile(sorted_us: &[u64], percent: usize) -> Option<f64> {
-    let last = sorted_us.len().checked_sub(1)?;
-    let place = (sorted_us.len() * percent)
-        .div_ceil(100)
-        .saturating_sub(1)
-        .min(last);
-    Some(sorted_us[place] as f64 / 1_000.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantiles_are_values_that_were_measured() {
-        let values: Vec<u64> = (1..=200).map(|value| value * 1_000).collect();
-        assert_eq!(quantile(&values, 50), Some(100.0));
-        assert_eq!(quantile(&values, 99), Some(198.0));
-        assert_eq!(quantile(&values[..1], 99), Some(1.0));
-        assert_eq!(quantile(&[], 50), None);
-    }
 }

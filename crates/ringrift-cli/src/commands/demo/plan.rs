@@ -69,33 +69,57 @@ pub(super) const KILLED_STAGE: &str = "train";
 pub(super) struct Plan {
     pub(super) configs: u32,
     pub(super) iterations: u32,
-    /// Rounds begun a second, and for how long; instead of rounds that follow each other.
-    pub(super) paced: Option<(f64, Duration)>,
+    /// Rounds begin by the clock instead of following each other.
+    pub(super) paced: Option<Pace>,
     pub(super) failures_percent: u32,
     pub(super) dead: u32,
     pub(super) kill: bool,
     pub(super) work: Duration,
 }
 
+/// Rounds that begin by the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pace {
+    /// Events a second of all stages together.
+    pub(super) events_per_s: u32,
+    /// Rounds in all; each is an event of every stage.
+    pub(super) rounds: u64,
+}
+
+impl Pace {
+    pub(super) fn of((events_per_s, rounds): (u32, u64)) -> Pace {
+        Pace {
+            events_per_s,
+            rounds,
+        }
+    }
+
+    /// As many rounds as keep this rate for so long, one at least.
+    fn lasting(events_per_s: u32, lasts: Duration) -> Pace {
+        let rounds = f64::from(events_per_s) * lasts.as_secs_f64() / STAGES.len() as f64;
+        Pace::of((events_per_s, (rounds.ceil() as u64).max(1)))
+    }
+
+    /// When this round begins, after the first.
+    pub(super) fn after(&self, round: u64) -> Duration {
+        let events = round as f64 * STAGES.len() as f64;
+        Duration::from_secs_f64(events / f64::from(self.events_per_s))
+    }
+}
+
 impl Plan {
     pub(super) fn new(args: &Args) -> Result<Plan, Stop> {
         let paced = match args.rate {
             None => None,
-            Some(rate) => {
-                let rounds = f64::from(rate) / STAGES.len() as f64;
-                Some((rounds, duration(&args.lasts)?))
-            }
+            Some(rate) => Some(Pace::lasting(rate, duration(&args.lasts)?)),
         };
         let quiet = paced.is_some();
         Ok(Plan {
             configs: args.configs,
-            iterations: match paced {
-                None => args.iterations,
-                Some((rounds, lasts)) => {
-                    let rounds = rounds * lasts.as_secs_f64() / f64::from(args.configs);
-                    (rounds.ceil() as u32).max(1)
-                }
-            },
+            iterations: paced.map_or(args.iterations, |pace| {
+                let each = pace.rounds.div_ceil(u64::from(args.configs));
+                u32::try_from(each).unwrap_or(u32::MAX)
+            }),
             paced,
             failures_percent: args.failures.unwrap_or(if quiet { 0 } else { 5 }),
             dead: args.dead,
@@ -106,12 +130,17 @@ impl Plan {
 
     /// Rounds in all.
     pub(super) fn rounds(&self) -> u64 {
-        u64::from(self.configs) * u64::from(self.iterations)
+        self.paced.map_or(
+            u64::from(self.configs) * u64::from(self.iterations),
+            |pace| pace.rounds,
+        )
     }
 
     /// When a run that does not end is given up: many times what it should take.
     pub(super) fn gives_up_after(&self) -> Duration {
-        let paced = self.paced.map_or(Duration::ZERO, |(_, lasts)| lasts);
+        let paced = self
+            .paced
+            .map_or(Duration::ZERO, |pace| pace.after(pace.rounds));
         let rounds = u32::try_from(self.rounds()).unwrap_or(u32::MAX);
         let worked = self
             .work
@@ -187,5 +216,15 @@ mod tests {
             .filter(|round| plan.fails_first("train", round % 10, round / 10))
             .count();
         assert!((300..700).contains(&failing), "{failing} of 10,000");
+    }
+
+    #[test]
+    fn a_rate_is_kept_for_the_asked_time_however_many_pipelines_there_are() {
+        let minute = Pace::lasting(500, Duration::from_secs(60));
+        assert_eq!(minute.rounds, 4_286);
+        let lasts = minute.after(minute.rounds).as_secs_f64();
+        assert!((60.0..60.1).contains(&lasts), "{lasts} s");
+        // One event a second for one second is a part of a round, and never twelve of them.
+        assert_eq!(Pace::lasting(1, Duration::from_secs(1)).rounds, 1);
     }
 }

@@ -1,14 +1,17 @@
 //! What a run shows while it goes: a bar a stage on a terminal, plain lines elsewhere. It goes to
 //! standard error, for standard output is the report's.
 
+use std::fmt::Write;
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use super::children::Children;
 use super::observe::Counts;
-use super::plan::{Plan, STAGES};
+use super::plan::{KILLED_STAGE, Plan, STAGES};
+use crate::output::count_text;
 
 /// How a run shows itself.
 pub(super) struct Progress {
@@ -26,23 +29,33 @@ impl Progress {
     /// Looks between two plain lines.
     const LINE_EVERY: u32 = 20;
 
-    pub(super) fn new(json: bool, plan: &Plan) -> Progress {
+    pub(super) fn new(json: bool, plan: &Plan, root: &Path) -> Progress {
         let terminal = std::io::stderr().is_terminal();
-        let bars = (terminal && !json).then(|| bars(plan));
-        Progress {
-            bars,
+        let mut progress = Progress {
+            bars: None,
             silent: json,
             looks: 0,
             rounds: plan.rounds(),
             told_kill: false,
-        }
+        };
+        progress.say(&format!(
+            "{} processes, {} of {} events each; home {}",
+            STAGES.len(),
+            count_text(plan.rounds(), "round"),
+            STAGES.len(),
+            root.display()
+        ));
+        progress.bars = (terminal && !json).then(|| bars(plan));
+        progress
     }
 
     pub(super) fn show(&mut self, counts: &Counts, children: &Children) {
         self.looks += 1;
         if children.killed > 0 && !self.told_kill {
             self.told_kill = true;
-            self.say("stage train was killed with SIGKILL and started again");
+            self.say(&format!(
+                "stage {KILLED_STAGE} was killed with SIGKILL and started again"
+            ));
         }
         if let Some((_, bars)) = &self.bars {
             for (bar, published) in bars.iter().zip(counts.published) {
@@ -54,7 +67,11 @@ impl Progress {
                 .zip(counts.published)
                 .map(|(stage, published)| format!("{} {published}", stage.name))
                 .collect();
-            self.say(&format!("of {} rounds: {}", self.rounds, stages.join(", ")));
+            self.say(&format!(
+                "published of {}: {}",
+                self.rounds,
+                stages.join(", ")
+            ));
         }
     }
 
@@ -80,8 +97,14 @@ impl Progress {
 
 fn bars(plan: &Plan) -> (MultiProgress, Vec<ProgressBar>) {
     let all = MultiProgress::new();
-    let style = ProgressStyle::with_template("{prefix:>10} {bar:40} {pos:>7}/{len} {per_sec:>10}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let width = plan.rounds().to_string().len();
+    let template = format!("{{prefix:>10}} {{bar:40}} {{pos:>{width}}}/{{len}} {{rate:>10}}");
+    let style = ProgressStyle::with_template(&template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", |state: &ProgressState, rate: &mut dyn Write| {
+            // A rate that cannot be shown is no reason to stop the run.
+            write!(rate, "{:.0}/s", state.per_sec()).unwrap_or_default();
+        });
     let bars = STAGES
         .iter()
         .map(|stage| {

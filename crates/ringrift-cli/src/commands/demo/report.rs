@@ -13,70 +13,105 @@ use crate::output::{Cell, Paint, Text};
 pub(super) struct Report {
     configs: u32,
     iterations: u32,
+    rounds: u64,
+    /// Events a second that were asked for.
+    rate: Option<u32>,
     took_s: f64,
     events: u64,
+    /// From the first publish to the last.
     events_per_s: f64,
     stages: Vec<StageRow>,
     killed: u32,
     crashed: u32,
-    /// Events that are neither handled nor dead: 0, or something is broken.
+    /// Deliveries under way when it ended: 0 unless it was stopped or gave up.
+    open: u64,
+    /// Deliveries that are in no state at all: 0, or something is broken.
     pub(super) lost: u64,
     /// Every round came to its end, or stopped at a dead letter.
     pub(super) complete: bool,
 }
 
 /// One stage.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct StageRow {
     pub(super) stage: &'static str,
     pub(super) published: u64,
     pub(super) to_handle: u64,
     pub(super) handled: u64,
+    pub(super) open: u64,
     pub(super) retried: u64,
     pub(super) dead: u64,
+    /// From publish to handled.
     pub(super) p50_ms: Option<f64>,
     pub(super) p99_ms: Option<f64>,
 }
 
 impl Report {
+    /// `lasted` is the time from the first publish to the last, `took` that of the whole run.
     pub(super) fn new(
         plan: &Plan,
         stages: Vec<StageRow>,
         children: &Children,
         took: Duration,
+        lasted: Duration,
     ) -> Report {
-        let events: u64 = stages.iter().map(|stage| stage.published).sum();
-        let lost = stages
-            .iter()
-            .map(|stage| stage.to_handle.saturating_sub(stage.handled + stage.dead))
-            .sum::<u64>()
-            // What was published and reached no ledger would be the worst loss of all.
-            + lost_between(&stages);
-        let dead: u64 = stages.iter().map(|stage| stage.dead).sum();
-        let last = stages.last().map_or(0, |stage| stage.published);
+        let of = |number: fn(&StageRow) -> u64| stages.iter().map(number).sum::<u64>();
+        let (events, open, dead) = (
+            of(|row| row.published),
+            of(|row| row.open),
+            of(|row| row.dead),
+        );
+        // At a rate the last round lasts as long as every other.
+        let lasted = plan
+            .paced
+            .map_or(lasted, |pace| lasted.max(pace.after(plan.rounds())));
         Report {
             configs: plan.configs,
             iterations: plan.iterations,
+            rounds: plan.rounds(),
+            rate: plan.paced.map(|pace| pace.events_per_s),
             took_s: took.as_secs_f64(),
             events,
-            events_per_s: events as f64 / took.as_secs_f64().max(0.001),
+            events_per_s: events as f64 / lasted.as_secs_f64().max(0.001),
             killed: children.killed,
             crashed: children.crashed,
-            lost,
-            complete: dead == u64::from(plan.dead.min(plan.configs))
-                && (dead > 0 || last == plan.rounds()),
+            open,
+            lost: lost(&stages),
+            complete: open == 0
+                && dead == u64::from(plan.dead.min(plan.configs))
+                && (dead > 0 || through(&stages) == plan.rounds()),
             stages,
         }
     }
+
+    fn closing_line(&self) -> String {
+        let rounds = match self.rate {
+            None => format!("{} pipelines x {} rounds", self.configs, self.iterations),
+            Some(rate) => format!("{} rounds at {rate} events/s", self.rounds),
+        };
+        format!(
+            "{rounds}: {} events in {:.1} s ({:.0}/s from first to last); {} killed, {} crashed",
+            self.events, self.took_s, self.events_per_s, self.killed, self.crashed
+        )
+    }
 }
 
-/// Events that a stage published and that the next one's ledger does not know.
-fn lost_between(stages: &[StageRow]) -> u64 {
+/// Rounds that came through the last stage.
+fn through(stages: &[StageRow]) -> u64 {
+    stages.last().map_or(0, |stage| stage.published)
+}
+
+/// What is neither handled nor dead nor under way; and, the worst loss of all, what a stage
+/// published and the next one's ledger does not know.
+fn lost(stages: &[StageRow]) -> u64 {
     let next = stages.iter().cycle().skip(1);
     stages
         .iter()
         .zip(next)
-        .map(|(stage, next)| stage.published.saturating_sub(next.to_handle))
+        .map(|(stage, next)| {
+            let ended = stage.handled + stage.dead + stage.open;
+            stage.to_handle.saturating_sub(ended) + stage.published.saturating_sub(next.to_handle)
+        })
         .sum()
 }
 
@@ -116,16 +151,7 @@ impl crate::output::Report for Report {
             rows,
         );
         text.line("");
-        text.line(format!(
-            "{} pipelines x {} rounds, {} events in {:.1} s ({:.0} events/s); {} killed, {} crashed",
-            self.configs,
-            self.iterations,
-            self.events,
-            self.took_s,
-            self.events_per_s,
-            self.killed,
-            self.crashed
-        ));
+        text.line(self.closing_line());
         let paint = if self.lost == 0 {
             Paint::Good
         } else {
@@ -134,7 +160,34 @@ impl crate::output::Report for Report {
         let lost = text.paint(paint, &format!("lost: {}", self.lost));
         text.line(lost);
         if !self.complete {
-            text.line("not complete: rounds are missing; `dead` or a stop says why");
+            text.line(format!(
+                "not complete: {} of {} rounds came through, {} deliveries were under way",
+                through(&self.stages),
+                self.rounds,
+                self.open
+            ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(published: u64, to_handle: u64, handled: u64, open: u64) -> StageRow {
+        StageRow {
+            published,
+            to_handle,
+            handled,
+            open,
+            ..StageRow::default()
+        }
+    }
+
+    #[test]
+    fn what_is_under_way_is_not_lost_and_what_no_ledger_knows_is() {
+        assert_eq!(lost(&[row(9, 9, 7, 2), row(9, 9, 9, 0)]), 0);
+        assert_eq!(lost(&[row(9, 9, 7, 1), row(9, 9, 9, 0)]), 1);
+        assert_eq!(lost(&[row(9, 9, 9, 0), row(9, 6, 6, 0)]), 3);
     }
 }

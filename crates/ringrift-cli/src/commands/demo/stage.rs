@@ -11,7 +11,8 @@ use ringrift_events::system::System;
 use ringrift_events::trace;
 use serde_json::{Value, json};
 
-use super::plan::{PREFIX, Plan, STAGES, Stage};
+use super::plan::{PREFIX, Pace, Plan, STAGES, Stage};
+use super::timings::Timings;
 use crate::call::Call;
 use crate::exit::Exit;
 use crate::failure::{Done, Error, Stop};
@@ -35,9 +36,12 @@ pub(crate) struct Args {
     dead: u32,
     #[arg(long)]
     work: u64,
-    /// Rounds begun a second; the first stage alone looks at it.
+    /// Events a second in all, instead of rounds that follow each other.
+    #[arg(long, requires = "rounds")]
+    rate: Option<u32>,
+    /// Rounds at that rate.
     #[arg(long)]
-    pace: Option<f64>,
+    rounds: Option<u64>,
     /// It was started before and killed: the first rounds are under way.
     #[arg(long)]
     again: bool,
@@ -53,8 +57,9 @@ impl Args {
         option("failures", plan.failures_percent.to_string());
         option("dead", plan.dead.to_string());
         option("work", plan.work.as_millis().to_string());
-        if let Some((pace, _)) = plan.paced {
-            option("pace", pace.to_string());
+        if let Some(pace) = plan.paced {
+            option("rate", pace.events_per_s.to_string());
+            option("rounds", pace.rounds.to_string());
         }
         if again {
             words.push("--again".to_owned());
@@ -66,7 +71,7 @@ impl Args {
         Plan {
             configs: self.configs,
             iterations: self.iterations,
-            paced: self.pace.map(|pace| (pace, Duration::ZERO)),
+            paced: self.rate.zip(self.rounds).map(Pace::of),
             failures_percent: self.failures,
             dead: self.dead,
             kill: false,
@@ -108,7 +113,13 @@ fn subscribe(system: &System, plan: &Arc<Plan>, stage: &'static Stage) -> Result
     let (router, plan) = (system.router().clone(), Arc::clone(plan));
     let function = Function::asynchronous(move |context| {
         let (router, plan) = (router.clone(), Arc::clone(&plan));
-        async move { handle(&router, &plan, stage, &context).await }
+        async move {
+            let reply = handle(&router, &plan, stage, &context).await;
+            if reply.is_ok() {
+                Timings::tell(context.event());
+            }
+            reply
+        }
     });
     let policy = Policy {
         concurrency: CONCURRENCY,
@@ -125,7 +136,7 @@ fn subscribe(system: &System, plan: &Arc<Plan>, stage: &'static Stage) -> Result
 
 /// Begins the rounds: one a pipeline, or, paced, one after the other at the asked rate.
 fn begin(system: &System, plan: &Plan, signals: &Signals) -> Result<(), Stop> {
-    let Some((pace, _)) = plan.paced else {
+    let Some(pace) = plan.paced else {
         let first: Vec<Publish> = (0..plan.configs)
             .map(|config| event(&STAGES[0], config, 0))
             .collect();
@@ -135,8 +146,8 @@ fn begin(system: &System, plan: &Plan, signals: &Signals) -> Result<(), Stop> {
         return Ok(());
     };
     let begun = system.clock().monotonic();
-    for round in 0..plan.rounds() {
-        let due = begun + Duration::from_secs_f64(round as f64 / pace);
+    for round in 0..pace.rounds {
+        let due = begun + pace.after(round);
         let early = due.saturating_sub(system.clock().monotonic());
         if !early.is_zero() && signals.wait(Some(early)) {
             return Ok(());

@@ -6,7 +6,7 @@ use ringrift_events::store::letters::{Acted, Letter, LetterAct, LetterState};
 use serde::Serialize;
 
 use super::row::plan_line;
-use super::select::{self, LETTERS_MAX, Narrow};
+use super::select::{self, LETTERS_MAX, Narrow, word};
 use crate::call::Call;
 use crate::confirm::{Confirm, Go, Plan};
 use crate::exit::Exit;
@@ -20,10 +20,10 @@ const LETTERS_AT_ONCE: usize = 1_000;
 /// The arguments of the four verbs.
 #[derive(ClapArgs, Debug)]
 #[command(
-    after_help = "Examples:\n  ringrift dlq retry 17 18\n  ringrift dlq retry --handler evaluator --state dead --yes\n  ringrift dlq purge --before 7d --dry-run\n  ringrift dlq restore 17\n\nLetters that moved on since they were seen are left, and named."
+    after_help = "Examples:\n  ringrift dlq retry 17 18\n  ringrift dlq retry --handler evaluator --state dead --yes\n  ringrift dlq retry --fingerprint 3f07 --yes\n  ringrift dlq purge --before 7d --dry-run\n  ringrift dlq restore 17\n\nA letter that is named and in another state than the verb needs is refused. Letters that moved\non since they were seen are left, and named."
 )]
 pub(crate) struct Args {
-    /// Letters' numbers; or events, for all letters of them.
+    /// Letters' numbers, or ranges of them (17..19); or events, for all letters of them.
     #[arg(value_name = "LETTER", conflicts_with = "all")]
     letters: Vec<String>,
 
@@ -44,6 +44,8 @@ struct ActReport {
     selected: usize,
     changed: u64,
     left: Vec<i64>,
+    /// Of these, the ones whose subscription was removed or sought since.
+    ended: Vec<i64>,
     dry_run: bool,
     undo: Option<String>,
 }
@@ -52,13 +54,13 @@ struct ActReport {
 pub(crate) fn run(call: &Call, args: &Args, act: LetterAct) -> Done {
     let store = open::writing(call)?;
     let letters = selected(call, &*store, args, act)?;
-    let undo = undo(act, &letters);
     let needs_yes = !matches!(act, LetterAct::Restore)
         && (letters.len() > 1 || args.letters.is_empty())
         || matches!(act, LetterAct::Discard | LetterAct::Purge);
     let go = if !letters.is_empty() && (needs_yes || args.confirm.dry_run) {
-        args.confirm
-            .ask(call, &plan(act, &letters, undo.as_deref()))?
+        args.confirm.ask(call, &plan(act, &letters))?
+    } else if args.confirm.dry_run {
+        Go::DryRun
     } else {
         Go::Ahead
     };
@@ -71,13 +73,17 @@ pub(crate) fn run(call: &Call, args: &Args, act: LetterAct) -> Done {
     } else {
         Exit::Ok
     };
+    let changed = letters
+        .iter()
+        .filter(|letter| !acted.left.contains(&letter.id));
     let report = ActReport {
         act: word(act),
         selected: letters.len(),
         changed: acted.changed,
+        undo: undo(act, changed),
         left: acted.left.iter().map(|id| id.0).collect(),
+        ended: acted.ended.iter().map(|id| id.0).collect(),
         dry_run: go == Go::DryRun,
-        undo,
     };
     call.answer_as(command(act), &report, exit)
 }
@@ -90,12 +96,12 @@ fn selected(
     act: LetterAct,
 ) -> Result<Vec<Letter>, Stop> {
     if !args.letters.is_empty() {
-        return select::named(store, &args.letters);
+        return select::named(store, &args.letters, act);
     }
     if !args.all && args.narrow.is_empty() {
         return Err(Error::Input {
             what: "no letters".to_owned(),
-            why: "say which ones by number, by --handler, --type, --state, --since or --before, or --all"
+            why: "say which ones by number, by --handler, --type, --state, --since, --before or --fingerprint, or --all"
                 .to_owned(),
             next: "ringrift dlq ls",
         }
@@ -105,7 +111,7 @@ fn selected(
     if filter.states.is_empty() {
         filter.states = applies_to(act).to_vec();
     }
-    let letters = store.letters(filter).wait()?;
+    let letters = args.narrow.letters(store, filter)?;
     if letters.len() == LETTERS_MAX {
         call.warn(format!(
             "only the newest {LETTERS_MAX} letters are touched; run the command again for the rest"
@@ -126,15 +132,6 @@ fn applies_to(act: LetterAct) -> &'static [LetterState] {
     }
 }
 
-fn word(act: LetterAct) -> &'static str {
-    match act {
-        LetterAct::Retry => "retry",
-        LetterAct::Discard => "discard",
-        LetterAct::Purge => "purge",
-        LetterAct::Restore => "restore",
-    }
-}
-
 fn command(act: LetterAct) -> &'static str {
     match act {
         LetterAct::Retry => "dlq retry",
@@ -144,27 +141,28 @@ fn command(act: LetterAct) -> &'static str {
     }
 }
 
-/// Numbers that an undo spells out; more are named by what they have in common.
-const UNDO_NUMBERS_MAX: usize = 20;
+/// Numbers and ranges of numbers that an undo spells out; a command line takes so many. More are
+/// named by what they have in common, and then the undo says that it may restore others too.
+const UNDO_NAMES_MAX: usize = 1_000;
 
-/// How the act is undone; a retry and a restore undo nothing that would be missed.
-fn undo(act: LetterAct, letters: &[Letter]) -> Option<String> {
+/// How the act on these letters is undone; a retry and a restore undo nothing that would be missed.
+fn undo<'a>(act: LetterAct, letters: impl Iterator<Item = &'a Letter>) -> Option<String> {
     let state = match act {
         LetterAct::Discard => "discarded",
         LetterAct::Purge => "purged",
         LetterAct::Retry | LetterAct::Restore => return None,
     };
-    if letters.len() > UNDO_NUMBERS_MAX {
-        return Some(format!("ringrift dlq restore --state {state}"));
+    let names = select::ranges(letters.map(|letter| letter.id.0).collect());
+    match names.len() {
+        0 => None,
+        1..=UNDO_NAMES_MAX => Some(format!("ringrift dlq restore {}", names.join(" "))),
+        _ => Some(format!(
+            "ringrift dlq restore --state {state} (others that were {state} earlier come back too)"
+        )),
     }
-    let numbers: Vec<String> = letters
-        .iter()
-        .map(|letter| letter.id.0.to_string())
-        .collect();
-    Some(format!("ringrift dlq restore {}", numbers.join(" ")))
 }
 
-fn plan(act: LetterAct, letters: &[Letter], undo: Option<&str>) -> Plan {
+fn plan(act: LetterAct, letters: &[Letter]) -> Plan {
     Plan {
         what: format!(
             "{} {}",
@@ -173,10 +171,9 @@ fn plan(act: LetterAct, letters: &[Letter], undo: Option<&str>) -> Plan {
         ),
         count: letters.len() as u64,
         lines: letters.iter().map(plan_line).collect(),
-        undo: undo.map_or_else(
-            || "none needed: a retry reaches the letter's own handler only".to_owned(),
-            str::to_owned,
-        ),
+        undo: undo(act, letters.iter()).unwrap_or_else(|| {
+            "none needed: a retry reaches the letter's own handler only".to_owned()
+        }),
     }
 }
 
@@ -189,10 +186,7 @@ fn in_parts(
 ) -> Result<Acted, Stop> {
     let mut sum = Acted::default();
     for part in letters.chunks(LETTERS_AT_ONCE) {
-        let seen = part
-            .iter()
-            .map(|letter| (letter.id, letter.attempts))
-            .collect();
+        let seen = part.iter().map(Letter::seen).collect();
         let acted = match store.act(act, seen, call.by()).wait() {
             Ok(acted) => acted,
             Err(error) => {
@@ -208,12 +202,43 @@ fn in_parts(
         };
         sum.changed += acted.changed;
         sum.left.extend(acted.left);
+        sum.ended.extend(acted.ended);
     }
     Ok(sum)
 }
 
+/// What an act has done to a letter.
+fn done(act: &str) -> String {
+    match act {
+        "retry" => "made due".to_owned(),
+        act if act.ends_with('e') => format!("{act}d"),
+        act => format!("{act}ed"),
+    }
+}
+
+/// Letters named as left; more are counted.
+const LEFT_NAMED_MAX: usize = 20;
+
+fn left_line(left: &[i64], why: &str) -> String {
+    let named: Vec<String> = left
+        .iter()
+        .take(LEFT_NAMED_MAX)
+        .map(i64::to_string)
+        .collect();
+    let more = if left.len() > named.len() { " …" } else { "" };
+    format!(
+        "{} left as they are ({why}): {}{more}",
+        left.len(),
+        named.join(" ")
+    )
+}
+
 impl Report for ActReport {
     fn write(&self, text: &mut Text) {
+        if self.selected == 0 {
+            text.line(format!("no dead letter matches: nothing to {}", self.act));
+            return;
+        }
         if self.dry_run {
             text.line(format!(
                 "{} would be touched",
@@ -222,21 +247,26 @@ impl Report for ActReport {
             return;
         }
         text.line(format!(
-            "{} of {} letters: {}",
-            self.changed, self.selected, self.act
+            "{} of {} {}",
+            self.changed,
+            count_text(self.selected as u64, "letter"),
+            done(self.act)
         ));
-        if !self.left.is_empty() {
-            let left: Vec<String> = self.left.iter().take(20).map(i64::to_string).collect();
-            text.line(format!(
-                "{} left as they are (running, in another state, or changed since): {}{}",
-                self.left.len(),
-                left.join(" "),
-                if self.left.len() > left.len() {
-                    " …"
-                } else {
-                    ""
-                }
-            ));
+        let others = self.left.iter().filter(|id| !self.ended.contains(id));
+        let others: Vec<i64> = others.copied().collect();
+        for (left, why) in [
+            (
+                others.as_slice(),
+                "running, in another state, or changed since",
+            ),
+            (
+                self.ended.as_slice(),
+                "their subscription was removed or sought since: nobody would run them",
+            ),
+        ] {
+            if !left.is_empty() {
+                text.line(left_line(left, why));
+            }
         }
         if let Some(undo) = &self.undo {
             text.line(format!("Undo: {undo}"));

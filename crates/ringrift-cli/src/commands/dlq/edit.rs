@@ -2,8 +2,9 @@
 
 use clap::Args as ClapArgs;
 use ringrift_events::catalog::payload;
-use ringrift_events::event::{Event, EventId, Payload};
-use ringrift_events::store::letters::Letter;
+use ringrift_events::dead_letters;
+use ringrift_events::event::{Event, EventId};
+use ringrift_events::store::letters::{Letter, LetterAct};
 use serde::Serialize;
 
 use super::select;
@@ -17,7 +18,7 @@ use crate::output::{PREVIEW_CHARS, Report, Text, one_line};
 /// The arguments of `dlq edit`.
 #[derive(ClapArgs, Debug)]
 #[command(
-    after_help = "Examples:\n  ringrift dlq edit 17 --payload '{\"config_key\":\"hex8_2p\"}' --yes\n  ringrift dlq show 17 --json | jq .data.letter.payload > p.json; $EDITOR p.json\n  ringrift dlq edit 17 --payload @p.json --yes\n\nThe edited event is appended to no log: only the handler that failed gets it. The original is\ndiscarded and stays linked."
+    after_help = "Examples:\n  ringrift dlq edit 17 --payload '{\"config_key\":\"hex8_2p\"}' --yes\n  ringrift dlq show 17 --json | jq .data.letter.payload > p.json; $EDITOR p.json\n  ringrift dlq edit 17 --payload @p.json --yes\n\nThe edited event is appended to no log: only the handler that failed gets it. The original is\ndiscarded and stays linked; restoring it discards the edited one, until\nthat succeeds. A key that came from the payload follows it."
 )]
 pub(crate) struct Args {
     /// The letter's number; or its event, if that has one letter only.
@@ -47,7 +48,12 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
     let payload = payload::check(&input::argument(&args.payload)?)?;
     let store = open::writing(call)?;
     let letter = select::single(&*store, &args.letter)?;
-    let edited = edited(call, &letter, payload);
+    if !select::takes(LetterAct::Discard, letter.state) {
+        return Err(select::refused("edit", &letter).into());
+    }
+    let catalog = open::catalog_with(call, &*store)?;
+    let id = EventId::new(&*call.clock);
+    let edited = dead_letters::edited(&letter.event, &catalog, id, payload);
     let event_id = edited.id.to_string();
     let undo = format!("ringrift dlq restore {}", letter.id.0);
     let plan = Plan {
@@ -57,13 +63,10 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
         ),
         count: 1,
         lines: vec![
-            format!(
-                "was: {}",
-                one_line(letter.event.payload.as_str(), PREVIEW_CHARS)
-            ),
-            format!("now: {}", one_line(edited.payload.as_str(), PREVIEW_CHARS)),
+            format!("was: {}", preview(&letter.event)),
+            format!("now: {}", preview(&edited)),
         ],
-        undo: undo.clone(),
+        undo: format!("{undo} (until the edited one succeeds)"),
     };
     let go = args.confirm.ask(call, &plan)?;
     let made = match go {
@@ -89,20 +92,15 @@ fn edit(
     letter: &Letter,
     edited: Event,
 ) -> Result<i64, Stop> {
-    let id = store
-        .edit(letter.id, letter.attempts, edited, call.by())
-        .wait()?;
+    let id = store.edit(letter.seen(), edited, call.by()).wait()?;
     Ok(id.0)
 }
 
-/// The same event under a new id, in no log.
-fn edited(call: &Call, letter: &Letter, payload: Payload) -> Event {
-    Event {
-        id: EventId::new(&*call.clock),
-        payload,
-        seq: None,
-        ..letter.event.clone()
-    }
+/// `key hex8_2p, {"config_key":"hex8_2p"}`.
+fn preview(event: &Event) -> String {
+    let key = event.key.as_ref().map(|key| format!("key {key}, "));
+    let line = format!("{}{}", key.unwrap_or_default(), event.payload.as_str());
+    one_line(&line, PREVIEW_CHARS)
 }
 
 impl Report for Edited {
@@ -117,7 +115,7 @@ impl Report for Edited {
                     "letter {letter} (event {}) takes the place of {} for {}, due now",
                     self.event_id, self.original, self.handler
                 ));
-                text.line(format!("Undo: {}", self.undo));
+                text.line(format!("Undo, until it succeeds: {}", self.undo));
             }
         }
     }

@@ -1,12 +1,14 @@
 //! `ringrift dlq show`.
 
 use clap::Args as ClapArgs;
+use ringrift_events::store::Store;
+use ringrift_events::store::letters::Letter;
 use serde::Serialize;
 
 use super::row::LetterRow;
 use super::select;
 use crate::call::Call;
-use crate::failure::Done;
+use crate::failure::{Done, Stop};
 use crate::open;
 use crate::output::{Moment, Report, Text, visible};
 
@@ -25,18 +27,63 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Shown {
     letter: LetterRow,
+    /// The letter of the edited event that took its place.
+    replaced_by: Option<Linked>,
+    /// The letter whose place it took.
+    edited_from: Option<Linked>,
+}
+
+/// The other letter of an edit.
+#[derive(Serialize)]
+struct Linked {
+    id: i64,
+    event_id: String,
+    status: &'static str,
 }
 
 /// Shows it.
 pub(crate) fn run(call: &Call, args: &Args) -> Done {
     let store = open::reading(call)?;
     let letter = select::single(&*store, &args.letter)?;
+    let linked = linked(&*store, &letter)?;
+    let is_later = linked.as_ref().is_some_and(|other| other.id > letter.id.0);
+    let (replaced_by, edited_from) = match is_later {
+        true => (linked, None),
+        false => (None, linked),
+    };
     call.answer(
         "dlq show",
         &Shown {
             letter: LetterRow::of(call, &letter),
+            replaced_by,
+            edited_from,
         },
     )
+}
+
+/// The other letter of its edit: of the same handler, since one event may have letters of several.
+fn linked(store: &dyn Store, letter: &Letter) -> Result<Option<Linked>, Stop> {
+    let Some(event) = letter.linked else {
+        return Ok(None);
+    };
+    let letters = select::letters_of(store, event)?;
+    let other = letters
+        .iter()
+        .find(|other| other.subscription == letter.subscription);
+    Ok(other.map(|other| Linked {
+        id: other.id.0,
+        event_id: other.event.id.to_string(),
+        status: other.state.as_str(),
+    }))
+}
+
+impl Linked {
+    fn text(&self) -> String {
+        format!(
+            "letter {}, {} (event {})",
+            self.id, self.status, self.event_id
+        )
+    }
 }
 
 impl Report for Shown {
@@ -78,7 +125,20 @@ impl Report for Shown {
             ),
             ("kind", letter.error_kind.to_owned()),
             ("step", letter.step.clone().unwrap_or_default()),
-            ("linked to", letter.linked.clone().unwrap_or_default()),
+            (
+                "replaced by",
+                self.replaced_by
+                    .as_ref()
+                    .map(Linked::text)
+                    .unwrap_or_default(),
+            ),
+            (
+                "edited from",
+                self.edited_from
+                    .as_ref()
+                    .map(Linked::text)
+                    .unwrap_or_default(),
+            ),
         ]);
         for (title, long) in [
             ("Error", letter.error.as_str()),

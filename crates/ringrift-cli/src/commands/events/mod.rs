@@ -1,7 +1,6 @@
 //! `ringrift events`: what is in the log, and what became of one event.
 
 pub(crate) mod ls;
-pub(crate) mod route;
 pub(crate) mod row;
 pub(crate) mod show;
 

@@ -1,26 +1,16 @@
 //! `ringrift events show`: one event and what became of it.
 
 use clap::Args as ClapArgs;
-use ringrift_events::event::Event;
-use ringrift_events::store::Store;
-use ringrift_events::store::letters::{Letter, LetterFilter, LetterState};
-use ringrift_events::store::registry::{Fact, FactFilter};
-use ringrift_events::verdict::Code;
+use ringrift_events::explain::{Findings, Known};
 use serde::Serialize;
 
-use super::route;
 use super::row::EventRow;
 use crate::call::Call;
 use crate::commands::fact_row::FactRow;
-use crate::failure::{Done, Stop};
+use crate::commands::findings;
+use crate::failure::Done;
 use crate::output::{Cell, Moment, Report, Text, visible};
 use crate::{open, resolve};
-
-/// Most facts shown about one event.
-const FACTS_MAX: usize = 100;
-
-/// Most facts about ranges that are looked at.
-const RANGES_MAX: usize = 1_000;
 
 /// Characters of a payload that are shown to people; `--json` has all of it.
 const PAYLOAD_CHARS: usize = 20_000;
@@ -37,14 +27,6 @@ pub(crate) struct Args {
 }
 
 #[derive(Serialize)]
-struct Standing {
-    subscription: String,
-    code: Code,
-    evidence: String,
-    next: String,
-}
-
-#[derive(Serialize)]
 struct Child {
     id: String,
     seq: Option<i64>,
@@ -56,7 +38,8 @@ struct Child {
 #[derive(Serialize)]
 struct Shown {
     event: EventRow,
-    deliveries: Vec<Standing>,
+    #[serde(flatten)]
+    findings: Findings,
     children: Vec<Child>,
     facts: Vec<FactRow>,
 }
@@ -65,18 +48,11 @@ struct Shown {
 pub(crate) fn run(call: &Call, args: &Args) -> Done {
     let store = open::reading(call)?;
     let logged = resolve::event(&*store, &args.event)?;
-    let facts = store
-        .facts(FactFilter {
-            event: Some(logged.event.id),
-            limit: FACTS_MAX,
-            ..FactFilter::default()
-        })
-        .wait()?;
-    let states = store.subscriptions().wait()?;
-    let names = resolve::Names::of(&states);
     let children = store.children(logged.event.id).wait()?;
+    let known = Known::read(&*store, logged, call.now())?;
+    let names = resolve::Names::of(&known.scenery.subscriptions);
     let shown = Shown {
-        deliveries: deliveries(&*store, &logged.event, &states, &facts, logged.deleted_at)?,
+        findings: Findings::of(&*store, &known)?,
         children: children
             .iter()
             .map(|child| Child {
@@ -86,87 +62,13 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
                 time: call.show(child.event.published_at),
             })
             .collect(),
-        facts: facts
-            .iter()
+        facts: known
+            .facts_of_event()
             .map(|fact| FactRow::of(call, &names, fact))
             .collect(),
-        event: EventRow::logged(call, &logged),
+        event: EventRow::logged(call, &known.logged),
     };
     call.answer("events show", &shown)
-}
-
-fn deliveries(
-    store: &dyn Store,
-    event: &Event,
-    states: &[ringrift_events::store::subscriptions::SubscriptionState],
-    facts: &[Fact],
-    deleted_at: Option<ringrift_events::clock::Time>,
-) -> Result<Vec<Standing>, Stop> {
-    let letters = letters_of(store, event)?;
-    let ranges = store
-        .facts(FactFilter {
-            codes: vec![
-                Code::StSkippedBySeek,
-                Code::StPurged,
-                Code::StExpired,
-                Code::StSubscriptionRemoved,
-            ],
-            limit: RANGES_MAX,
-            ..FactFilter::default()
-        })
-        .wait()?;
-    let processes = store.processes().wait()?;
-    let known = route::Known {
-        letters: &letters,
-        facts,
-        ranges: &ranges,
-        processes: &processes,
-        deleted_at,
-    };
-    Ok(states
-        .iter()
-        .filter_map(|state| {
-            let standing = route::of(event, state, &known)?;
-            let name = state.current().name.clone();
-            Some(Standing {
-                next: standing
-                    .code
-                    .next()
-                    .replace("NAME", &name)
-                    .replace("ID", &event.id.to_string()),
-                subscription: name,
-                code: standing.code,
-                evidence: standing.evidence,
-            })
-        })
-        .collect())
-}
-
-/// The letters of one event, whatever their state.
-///
-/// A letter is younger than its event, so older letters need no look.
-pub(crate) fn letters_of(store: &dyn Store, event: &Event) -> Result<Vec<Letter>, Stop> {
-    const LETTERS_EXAMINED_MAX: usize = 10_000;
-    let letters = store
-        .letters(LetterFilter {
-            event_type: Some(event.event_type.clone()),
-            states: vec![
-                LetterState::Retrying,
-                LetterState::Running,
-                LetterState::Dead,
-                LetterState::Recovered,
-                LetterState::Discarded,
-                LetterState::Expired,
-                LetterState::Purged,
-            ],
-            limit: LETTERS_EXAMINED_MAX,
-            ..LetterFilter::default()
-        })
-        .wait()?;
-    Ok(letters
-        .into_iter()
-        .filter(|letter| letter.event.id == event.id)
-        .collect())
 }
 
 impl Report for Shown {
@@ -196,15 +98,7 @@ impl Report for Shown {
         if payload.len() < event.payload.get().len() {
             text.line("… (--json prints all of it)");
         }
-        text.title("Subscriptions");
-        if self.deliveries.is_empty() {
-            text.line(format!("none names this type ({})", Code::RtNoSubscribers));
-        } else {
-            text.table(
-                &["subscription", "verdict", "evidence", "next"],
-                self.deliveries.iter().map(Standing::cells).collect(),
-            );
-        }
+        findings::write(text, &self.findings);
         if !self.children.is_empty() {
             text.title("Published by its handlers");
             text.table(
@@ -224,17 +118,6 @@ impl Report for Shown {
 
 fn shown(moment: Option<&Moment>) -> String {
     moment.map(Moment::to_string).unwrap_or_default()
-}
-
-impl Standing {
-    fn cells(&self) -> Vec<Cell> {
-        vec![
-            self.subscription.clone().into(),
-            self.code.as_str().into(),
-            crate::output::one_line(&self.evidence, 120).into(),
-            self.next.clone().into(),
-        ]
-    }
 }
 
 impl Child {

@@ -1,6 +1,9 @@
 //! `ringrift processes`: who lives, and what it runs.
 
+pub(crate) mod audit;
+pub(crate) mod log_level;
 pub(crate) mod ls;
+pub(crate) mod restart_router;
 pub(crate) mod row;
 pub(crate) mod show;
 
@@ -22,6 +25,12 @@ enum Verb {
     Ls(ls::Args),
     /// Show one process: what it runs, its last deliveries, its daemons
     Show(show::Args),
+    /// Set how much a running process writes into the log
+    LogLevel(log_level::Args),
+    /// Say whether a running process keeps the hops of its events
+    Audit(audit::Args),
+    /// Give the subscriptions of a process fresh loops; nothing is lost
+    RestartRouter(restart_router::Args),
 }
 
 /// Runs the verb.
@@ -29,5 +38,8 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
     match &args.verb {
         Verb::Ls(args) => ls::run(call, args),
         Verb::Show(args) => show::run(call, args),
+        Verb::LogLevel(args) => log_level::run(call, args),
+        Verb::Audit(args) => audit::run(call, args),
+        Verb::RestartRouter(args) => restart_router::run(call, args),
     }
 }

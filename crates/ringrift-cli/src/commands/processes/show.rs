@@ -57,6 +57,7 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
     let state = resolve::process(&*store, &args.process)?;
     let names = resolve::Names::read(&*store)?;
     let daemons: Vec<DaemonState> = store.daemons().wait()?;
+    let figures = store.figures().wait()?;
     let shown = Shown {
         running: state
             .running
@@ -84,7 +85,7 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
         daemons: daemons
             .iter()
             .filter(|daemon| daemon.process == state.process.id)
-            .map(|daemon| DaemonRow::of(call, daemon, std::slice::from_ref(&state)))
+            .map(|daemon| DaemonRow::of(call, daemon, std::slice::from_ref(&state), figures.swept))
             .collect(),
         process: ProcessRow::of(call, &state),
     };

@@ -3,7 +3,7 @@
 //! Lines are read on a thread of their own and published as they come, many in flight, so that
 //! they share commits; a slow writer still sees each answer at once.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader, Read};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
@@ -14,8 +14,10 @@ use ringrift_events::system::System;
 use ringrift_events::trace::Context;
 
 use super::line::{Given, read};
+use super::rest::Rest;
 use super::{Args, Published, parent};
 use crate::call::Call;
+use crate::confirm::command_line;
 use crate::exit::Exit;
 use crate::failure::{Done, Error, Stop};
 use crate::open;
@@ -28,6 +30,9 @@ const LINES_AHEAD: usize = 64;
 
 /// Longest line: the largest payload, escaped and with what stands around it.
 const LINE_BYTES_MAX: usize = 4 * PAYLOAD_BYTES_MAX;
+
+/// The code of a refused line, whose error names it.
+const LINE_REFUSED: &str = "LINE_REFUSED";
 
 /// What the reading thread found.
 enum Input {
@@ -45,6 +50,9 @@ struct Stream<'a> {
     published: u64,
     refused: u64,
     in_flight: VecDeque<(u64, Publishing)>,
+    /// Lines that were sent and are not published. The first failure ends the reading, so they are
+    /// few: what was in flight then.
+    failed: BTreeSet<u64>,
 }
 
 /// Publishes every line.
@@ -71,11 +79,10 @@ fn publish_all(call: &Call, args: &Args, system: &System) -> Done {
         published: 0,
         refused: 0,
         in_flight: VecDeque::new(),
+        failed: BTreeSet::new(),
     };
     if let Err(stop) = stream.all(&lines, &given) {
-        // What is in flight is committed all the same: its ids belong to the answer.
-        while stream.answer_oldest().unwrap_or(false) {}
-        return Err(stop);
+        return Err(stream.broken_off(stop));
     }
     if stream.refused > 0 {
         call.note(&format!(
@@ -128,8 +135,13 @@ impl Stream<'_> {
     fn all(&mut self, lines: &Receiver<Input>, given: &Given<'_>) -> Result<(), Stop> {
         while let Some(input) = self.next(lines)? {
             self.line += 1;
-            if let Err(why) = self.take(input, given)? {
-                self.refuse(why)?;
+            match self.take(input, given) {
+                Ok(Ok(())) => {}
+                Ok(Err(why)) => self.refuse(why)?,
+                Err(stop) => {
+                    self.failed.insert(self.line);
+                    return Err(stop);
+                }
             }
         }
         while self.answer_oldest()? {}
@@ -211,9 +223,48 @@ impl Stream<'_> {
             Err(error) if error.class() == ringrift_events::coded::Class::Refused => {
                 self.refuse_line(line, format!("{}: {error}", error.code()))?;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                self.failed.insert(line);
+                return Err(error.into());
+            }
         }
         Ok(true)
+    }
+
+    /// Waits for what is in flight, whose ids belong to the answer, and completes the failure with
+    /// where it stands and how to go on.
+    fn broken_off(&mut self, stop: Stop) -> Stop {
+        let mut answered = self.answer_oldest();
+        while !matches!(answered, Ok(false)) {
+            answered = self.answer_oldest();
+        }
+        let Stop::Failed(mut failure) = stop else {
+            return stop;
+        };
+        let itself = match (&failure.value, failure.may_have_applied) {
+            (Some(id), true) => format!(" (`ringrift events show {id}` tells whether it is)"),
+            (_, true) => " (it may be)".to_owned(),
+            (_, false) => String::new(),
+        };
+        let rest = Rest::of(&self.failed, self.line);
+        let standing = match self.failed.len() {
+            0 => "all are published".to_owned(),
+            1 => format!("all but {} are published{itself}", rest.words()),
+            _ => format!("all but {} are published", rest.words()),
+        };
+        failure.message = format!(
+            "{}; of the {} lines that were read {standing}",
+            failure.message, self.line
+        );
+        if failure.code != LINE_REFUSED {
+            let mend = failure.next.take();
+            let mend = mend
+                .map(|mend| format!("{mend}; then "))
+                .unwrap_or_default();
+            let again = command_line(&self.call.words());
+            failure.next = Some(format!("{mend}sed -n '{}' INPUT | {again}", rest.sed()));
+        }
+        Stop::Failed(failure)
     }
 
     /// Nobody reads the ids: the rest of the input is not published, and a script must see that.
@@ -240,6 +291,9 @@ impl Stream<'_> {
 
     fn refuse_line(&mut self, line: u64, why: String) -> Result<(), Stop> {
         self.refused += 1;
+        if !self.keep_going {
+            self.failed.insert(line);
+        }
         let refusal = Error::Line {
             line,
             why,

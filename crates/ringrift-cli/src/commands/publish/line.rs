@@ -33,6 +33,7 @@ pub(super) fn read(line: &[u8], given: &Given<'_>) -> Result<Publish, String> {
     let line = line.trim_ascii();
     if let Some(event_type) = given.event_type {
         let publish = Publish::new(event_type, line).source(given.source);
+        let publish = publish.without_call_site();
         return Ok(match given.key {
             Some(key) => publish.key(key),
             None => publish,
@@ -41,7 +42,8 @@ pub(super) fn read(line: &[u8], given: &Given<'_>) -> Result<Publish, String> {
     let read: Line<'_> = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let payload = read.payload.map_or("{}", RawValue::get);
     let source = read.source.as_deref().unwrap_or(given.source);
-    let mut publish = Publish::new(read.event_type, payload.as_bytes()).source(source);
+    let publish = Publish::new(read.event_type, payload.as_bytes()).source(source);
+    let mut publish = publish.without_call_site();
     if let Some(key) = read.key.as_deref().or(given.key) {
         publish = publish.key(key);
     }

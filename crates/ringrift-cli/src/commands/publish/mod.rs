@@ -2,6 +2,7 @@
 
 mod jsonl;
 mod line;
+mod rest;
 
 use clap::Args as ClapArgs;
 use ringrift_events::event::EventId;
@@ -59,12 +60,17 @@ pub(crate) struct Args {
 /// What became of one event.
 #[derive(Serialize)]
 struct Published {
+    /// Of the event in the log: the original's, if this is a duplicate.
     id: String,
     seq: Option<i64>,
     bridged: bool,
     duplicate_of: Option<String>,
+    /// The id that a duplicate would have had, unless it is the original's.
+    unused_id: Option<String>,
     matched: Vec<String>,
     skipped: Vec<Skipped>,
+    /// Required fields that the payload lacks.
+    missing: Vec<String>,
     running: Vec<String>,
 }
 
@@ -91,7 +97,9 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
 
 fn one(call: &Call, args: &Args, system: &System, payload: Vec<u8>) -> Done {
     let name = args.event_type.as_deref().unwrap_or_default();
-    let mut publish = Publish::new(name, payload).source(&args.source);
+    let mut publish = Publish::new(name, payload)
+        .source(&args.source)
+        .without_call_site();
     if let Some(key) = &args.key {
         publish = publish.key(key);
     }
@@ -105,6 +113,12 @@ fn one(call: &Call, args: &Args, system: &System, payload: Vec<u8>) -> Done {
         publish = publish.context(context);
     }
     let receipt = system.router().publish_blocking(publish)?;
+    if !receipt.missing.is_empty() {
+        call.warn(format!(
+            "the payload lacks required fields of {name}: {}",
+            receipt.missing.join(", ")
+        ));
+    }
     if !receipt.bridged {
         call.warn(format!(
             "{name} is volatile: it stayed in this process, where nobody subscribes ({})",
@@ -112,10 +126,8 @@ fn one(call: &Call, args: &Args, system: &System, payload: Vec<u8>) -> Done {
         ));
         return call.answer_as("publish", &Published::of(&receipt), Exit::No);
     }
-    told(
-        call.answer("publish", &Published::of(&receipt)),
-        &receipt.id.to_string(),
-    )
+    let published = Published::of(&receipt);
+    told(call.answer("publish", &published), &published.id)
 }
 
 /// An answer that could not be written comes after the commit: whoever tries again must know the
@@ -168,10 +180,14 @@ fn parent(system: &System) -> Result<Option<Context>, Stop> {
 impl Published {
     fn of(receipt: &Receipt) -> Published {
         Published {
-            id: receipt.id.to_string(),
+            id: receipt.duplicate_of.unwrap_or(receipt.id).to_string(),
             seq: receipt.seq.map(|seq| seq.0),
             bridged: receipt.bridged,
             duplicate_of: receipt.duplicate_of.map(|id| id.to_string()),
+            unused_id: receipt
+                .duplicate_of
+                .filter(|original| *original != receipt.id)
+                .map(|_| receipt.id.to_string()),
             matched: receipt.matched.iter().map(ToString::to_string).collect(),
             skipped: receipt
                 .skipped
@@ -181,6 +197,7 @@ impl Published {
                     code: *code,
                 })
                 .collect(),
+            missing: receipt.missing.clone(),
             running: receipt.running.iter().map(ToString::to_string).collect(),
         }
     }
@@ -188,16 +205,13 @@ impl Published {
     /// One line, the id first.
     fn line(&self) -> String {
         let place = self.seq.map(|seq| format!(" {seq}")).unwrap_or_default();
-        let duplicate = self
-            .duplicate_of
-            .as_ref()
-            .map(|original| format!(" duplicate of {original}"));
+        let duplicate = match (&self.duplicate_of, &self.unused_id) {
+            (None, _) => String::new(),
+            (Some(_), None) => " duplicate".to_owned(),
+            (Some(_), Some(unused)) => format!(" duplicate, {unused} is not used"),
+        };
         let volatile = if self.bridged { "" } else { " volatile" };
-        format!(
-            "{}{place}{}{volatile}",
-            self.id,
-            duplicate.unwrap_or_default()
-        )
+        format!("{}{place}{duplicate}{volatile}", self.id)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod ls;
 pub(crate) mod pause;
+pub(crate) mod resubscribe;
 pub(crate) mod rm;
 pub(crate) mod row;
 pub(crate) mod seek;
@@ -31,6 +32,8 @@ enum Verb {
     Resume(pause::Args),
     /// Move a durable subscription to another place of the log
     Seek(seek::Args),
+    /// Stop and start every handler and daemon; nothing is lost
+    Resubscribe(resubscribe::Args),
     /// Remove a durable subscription that no live process hosts
     Rm(rm::Args),
 }
@@ -43,6 +46,7 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
         Verb::Pause(args) => pause::run(call, args, true),
         Verb::Resume(args) => pause::run(call, args, false),
         Verb::Seek(args) => seek::run(call, args),
+        Verb::Resubscribe(args) => resubscribe::run(call, args),
         Verb::Rm(args) => rm::run(call, args),
     }
 }

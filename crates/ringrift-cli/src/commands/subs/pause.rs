@@ -1,6 +1,7 @@
 //! `ringrift subs pause` and `resume`.
 
 use clap::Args as ClapArgs;
+use ringrift_events::coded::quoted;
 use serde::Serialize;
 
 use crate::call::Call;
@@ -43,8 +44,9 @@ impl Report for Changed {
     fn write(&self, text: &mut Text) {
         text.line(match (self.paused, self.changed) {
             (true, true) => format!(
-                "{} is paused: running events finish, no new ones start. Undo: ringrift subs resume {0}",
-                self.subscription
+                "{} is paused: running events finish, no new ones start. Undo: ringrift subs resume {}",
+                self.subscription,
+                quoted(&self.subscription)
             ),
             (true, false) => format!("{} was paused already", self.subscription),
             (false, true) => format!("{} goes on", self.subscription),

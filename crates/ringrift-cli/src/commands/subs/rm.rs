@@ -1,12 +1,13 @@
 //! `ringrift subs rm`: removes a durable subscription.
 
 use clap::Args as ClapArgs;
+use ringrift_events::coded::quoted;
 use ringrift_events::store::log::TypeSet;
 use ringrift_events::store::subscriptions::SubscriptionState;
 use serde::Serialize;
 
 use crate::call::Call;
-use crate::confirm::{Confirm, Go, Plan, quoted};
+use crate::confirm::{Confirm, Go, Plan};
 use crate::failure::Done;
 use crate::output::{Report, Text, count_text};
 use crate::{open, resolve};
@@ -66,7 +67,7 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
     )
 }
 
-/// The command that makes the same subscription again, from the place where it stood.
+/// The command that makes the same subscription again, from the place after which it owed something.
 fn undo(state: &SubscriptionState) -> String {
     let definition = state.current();
     let types = match &definition.types {
@@ -90,7 +91,7 @@ fn undo(state: &SubscriptionState) -> String {
     if definition.ordered_by_key {
         command.push_str(" --ordered-by-key");
     }
-    command.push_str(&format!(" --after {}", state.settled));
+    command.push_str(&format!(" --after {}", state.owed_after));
     command
 }
 
@@ -105,6 +106,9 @@ impl Report for Removed {
                 count_text(self.owed, "event")
             ));
             text.line(format!("Undo: {}", self.undo));
+            text.line(
+                "  (handles again what was done after that place; dead letters stay discarded)",
+            );
         }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct SubscriptionRow {
     pub(crate) filter: Option<String>,
     pub(crate) dedup: Vec<String>,
     pub(crate) ordered_by_key: bool,
-    /// `running`, `paused`, `no process` or `ended`.
+    /// `running`, `paused`, `old version`, `no process` or `ended`.
     pub(crate) state: &'static str,
     pub(crate) version: i64,
     pub(crate) generation: i64,
@@ -31,6 +31,9 @@ pub(crate) struct SubscriptionRow {
     /// Places of the log after `settled`: at least as many as the events it owes.
     pub(crate) behind: i64,
     pub(crate) claimed: u64,
+    /// Deliveries that come again without having failed, handed back for example: settled in the
+    /// log, and owed.
+    pub(crate) again: u64,
     pub(crate) retrying: u64,
     pub(crate) dead: u64,
     pub(crate) paused_at: Option<Moment>,
@@ -44,8 +47,8 @@ pub(crate) struct SubscriptionRow {
 
 /// The headings of [`SubscriptionRow::cells`].
 pub(crate) const HEADINGS: &[&str] = &[
-    "id", "name", "kind", "types", "where", "state", "settled", "behind", "claimed", "retrying",
-    "dead", "hosts",
+    "id", "name", "kind", "types", "where", "state", "settled", "behind", "claimed", "again",
+    "retrying", "dead", "hosts",
 ];
 
 impl SubscriptionRow {
@@ -66,7 +69,7 @@ impl SubscriptionRow {
             dedup: definition.dedup.clone(),
             ordered_by_key: definition.ordered_by_key,
             state: state_word(state),
-            version: state.versions.last().map_or(0, |version| version.number),
+            version: current(state),
             generation: state.generation.0,
             cursor: state.cursor.0,
             settled: state.settled.0,
@@ -76,13 +79,14 @@ impl SubscriptionRow {
                 (head.0 - state.settled.0).max(0)
             },
             claimed: state.claimed,
+            again: state.again,
             retrying: state.retrying,
             dead: state.dead,
             paused_at: paused_at.map(|at| call.show(at)),
             paused_by,
             ended_at: state.ended_at.map(|at| call.show(at)),
             process: state.process.map(|process| process.to_string()),
-            hosts: state.hosts.iter().map(ToString::to_string).collect(),
+            hosts: state.hosts.keys().map(ToString::to_string).collect(),
         }
     }
 
@@ -98,6 +102,7 @@ impl SubscriptionRow {
             self.settled.into(),
             self.behind.into(),
             self.claimed.into(),
+            self.again.into(),
             self.retrying.into(),
             dead_cell(self.dead),
             self.hosts.len().into(),
@@ -134,6 +139,10 @@ pub(crate) fn kind_word(kind: Kind) -> &'static str {
     }
 }
 
+fn current(state: &SubscriptionState) -> i64 {
+    state.versions.last().map_or(0, |version| version.number)
+}
+
 fn state_word(state: &SubscriptionState) -> &'static str {
     if state.ended_at.is_some() {
         "ended"
@@ -141,6 +150,13 @@ fn state_word(state: &SubscriptionState) -> &'static str {
         "paused"
     } else if state.hosts.is_empty() {
         "no process"
+    } else if state
+        .hosts
+        .values()
+        .all(|version| *version < current(state))
+    {
+        // What comes since the definition was replaced waits for a process that knows it.
+        "old version"
     } else {
         "running"
     }
@@ -158,7 +174,7 @@ fn state_paint(state: &str) -> Paint {
 pub(crate) fn hosts_text(state: &SubscriptionState) -> String {
     state
         .hosts
-        .iter()
+        .keys()
         .map(|process| short(*process))
         .collect::<Vec<_>>()
         .join(" ")

@@ -1,12 +1,15 @@
 //! `ringrift subs seek`: moves a durable subscription, forwards or back.
 
 use clap::Args as ClapArgs;
-use ringrift_events::event::Seq;
+use ringrift_events::coded::quoted;
+use ringrift_events::event::{EventType, Seq};
+use ringrift_events::recovery::{self, Selection};
 use ringrift_events::store::Store;
 use ringrift_events::store::subscriptions::SeekTo;
 use serde::Serialize;
 
 use crate::call::Call;
+use crate::commands::replay::by_type;
 use crate::confirm::{Confirm, Go, Plan};
 use crate::exit::Exit;
 use crate::failure::{Done, Stop};
@@ -16,7 +19,7 @@ use crate::{open, resolve};
 /// The arguments of `subs seek`.
 #[derive(ClapArgs, Debug)]
 #[command(
-    after_help = "Examples:\n  ringrift subs seek evaluator --to 120441 --dry-run\n  ringrift subs seek evaluator --time 2h --yes\n  ringrift subs seek evaluator --end --yes\n\nOpen claims are fenced: what runs now may run again. Unfinished dead letters of the old\ngeneration become discarded."
+    after_help = "Examples:\n  ringrift subs seek evaluator --to 120441 --preview\n  ringrift subs seek evaluator --time 2h --yes\n  ringrift subs seek evaluator --end --yes\n\nOpen claims are fenced: what runs now may run again. Unfinished dead letters of the old\ngeneration become discarded."
 )]
 pub(crate) struct Args {
     /// The durable subscription's name, or # and its number.
@@ -62,6 +65,10 @@ struct Moved {
     generation: i64,
     skipped: u64,
     again: u64,
+    /// What is skipped, by type.
+    skipped_types: Vec<(EventType, u64)>,
+    /// What comes again, by type.
+    again_types: Vec<(EventType, u64)>,
     dry_run: bool,
     undo: String,
 }
@@ -75,8 +82,15 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
     let would = store.seek(state.id, target, call.by(), true).wait()?;
     let undo = format!(
         "ringrift subs seek {} --after {}",
-        crate::confirm::quoted(&name),
-        would.from
+        quoted(&name),
+        // What was handed back lies before the place where the log is settled.
+        would.from.min(state.owed_after)
+    );
+    let selection = Selection::new(&state, Vec::new(), None)?;
+    let counted = |after, to| recovery::count(&*store, &selection, (after, to));
+    let (skipped, again) = (
+        counted(would.from, would.to)?,
+        counted(would.to, would.from)?,
     );
     let plan = Plan {
         what: format!(
@@ -87,7 +101,7 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
             would.again
         ),
         count: would.skipped + would.again,
-        lines: Vec::new(),
+        lines: [by_type(&skipped, "skipped"), by_type(&again, "again")].concat(),
         undo: undo.clone(),
     };
     let go = args.confirm.ask(call, &plan)?;
@@ -107,6 +121,8 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
             generation: sought.generation.0,
             skipped: sought.skipped,
             again: sought.again,
+            skipped_types: skipped.by_type,
+            again_types: again.by_type,
             dry_run: go == Go::DryRun,
             undo,
         },

@@ -156,6 +156,7 @@ impl Report for Shown {
             ("settled to", row.settled.to_string()),
             ("behind", row.behind.to_string()),
             ("claimed", row.claimed.to_string()),
+            ("again", row.again.to_string()),
             ("retrying", row.retrying.to_string()),
             ("dead", row.dead.to_string()),
             ("process", row.process.clone().unwrap_or_default()),

@@ -21,7 +21,8 @@ done, 75 try again (counts as an attempt), 65 dead; anything else is a failure w
 of its standard error. At --timeout its process group gets SIGTERM, 5 s later SIGKILL.
 
 Without --exec an event is done once its line is flushed. SIGTERM or SIGINT: running events finish
-within shutdown_grace, the rest is handed back; a second signal ends it at once.")]
+within shutdown_grace, the rest is handed back; a second signal (not within
+250 ms, as `timeout` and terminals repeat it) ends it at once.")]
 pub(crate) struct Args {
     /// Types, by constant or canonical value.
     #[arg(value_name = "TYPE", required_unless_present = "all_types")]
@@ -32,7 +33,7 @@ pub(crate) struct Args {
     pub(crate) all_types: bool,
 
     /// A durable subscription of this name: it has a position, outlives this process, and is
-    /// shared by every process that uses the name.
+    /// shared by every process that uses the name. Letters, digits and ._-:/@<>, at most 200 bytes.
     #[arg(long, short = 'd', value_name = "NAME")]
     pub(crate) durable: Option<String>,
 
@@ -72,11 +73,13 @@ pub(crate) struct Args {
     #[arg(long, requires = "durable")]
     pub(crate) ordered_by_key: bool,
 
-    /// A new durable subscription begins with the oldest event kept.
+    /// A new durable subscription begins with the oldest event kept; one that stands goes on where
+    /// it was.
     #[arg(long, requires = "durable", conflicts_with = "after")]
     pub(crate) beginning: bool,
 
-    /// A new durable subscription begins after this number of the log.
+    /// A new durable subscription begins after this number of the log; one that stands goes on
+    /// where it was.
     #[arg(long, requires = "durable", value_name = "SEQ", value_parser = clap::value_parser!(i64).range(0..))]
     pub(crate) after: Option<i64>,
 

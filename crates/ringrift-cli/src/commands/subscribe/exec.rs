@@ -9,7 +9,10 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
+
+use super::guard::Guard;
+use super::members;
 
 /// Bytes of standard error that a failure keeps: the last ones, where the reason stands.
 pub(crate) const STDERR_BYTES_MAX: usize = 64 << 10;
@@ -20,6 +23,12 @@ pub(crate) const KILL_AFTER: Duration = Duration::from_secs(5);
 /// How long standard error is read on after the command ended: something it left behind may hold
 /// the pipe open for ever.
 const DRAIN: Duration = Duration::from_millis(500);
+
+/// Between two looks whether a group has ended: a retry waits for that at most so much longer.
+const LOOKS: Duration = Duration::from_millis(20);
+
+/// Characters of a command that an error repeats.
+const COMMAND_CHARS: usize = 120;
 
 /// Exit code that asks for another attempt (`EX_TEMPFAIL`).
 const AGAIN: i32 = 75;
@@ -35,8 +44,12 @@ pub(crate) struct Run<'a> {
     pub(crate) line: String,
     /// Its environment, beside this process's own.
     pub(crate) environment: Vec<(&'static str, String)>,
-    /// When its process group gets SIGTERM.
+    /// How long it may take.
     pub(crate) limit: Duration,
+    /// How long after its limit its process group gets SIGTERM.
+    pub(crate) lag: Duration,
+    /// Who ends it when this process is killed.
+    pub(crate) guard: &'a Guard,
     /// Whether its standard error passes through to ours as well: an operator may be watching.
     pub(crate) passes_stderr: bool,
 }
@@ -63,12 +76,13 @@ pub(crate) enum Came {
 pub(crate) async fn run(run: Run<'_>) -> std::io::Result<Came> {
     let mut child = spawn(&run)?;
     let mut group = Group(child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())));
+    let _watched = group.0.map(|group| run.guard.watch(group)).transpose()?;
     let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
     let mut tail = Tail::default();
     let (ended, _drained) = {
         let feeding = feed(stdin, run.line);
         let reading = tail.read(stderr, run.passes_stderr);
-        let waiting = wait(&mut child, &group, run.limit);
+        let waiting = wait(&mut child, &group, run.limit + run.lag);
         tokio::pin!(feeding, reading, waiting);
         let (mut fed, mut read) = (false, false);
         let ended = loop {
@@ -83,7 +97,7 @@ pub(crate) async fn run(run: Run<'_>) -> std::io::Result<Came> {
         (ended, drained)
     };
     group.ended();
-    Ok(came(&ended, tail.text(), run.limit))
+    Ok(came(&ended, &tail.text(), run.command, run.limit))
 }
 
 fn spawn(run: &Run<'_>) -> std::io::Result<Child> {
@@ -119,6 +133,14 @@ impl Group {
     fn ended(&mut self) {
         self.0 = None;
     }
+
+    /// Returns when none of its processes runs any more. Nothing announces that: it is asked.
+    async fn gone(&self) {
+        let mut looks = tokio::time::interval(LOOKS);
+        while self.0.is_some_and(members::any_runs) {
+            looks.tick().await;
+        }
+    }
 }
 
 impl Drop for Group {
@@ -130,27 +152,41 @@ impl Drop for Group {
 /// How the command ended.
 struct Ended {
     status: ExitStatus,
-    timed_out: bool,
+    /// The signal that its group got last because of its limit.
+    forced: Option<&'static str>,
 }
 
 async fn wait(child: &mut Child, group: &Group, limit: Duration) -> std::io::Result<Ended> {
     if let Ok(status) = timeout(limit, child.wait()).await {
         return Ok(Ended {
             status: status?,
-            timed_out: false,
+            forced: None,
         });
     }
     group.signal(Signal::TERM);
-    let status = match timeout(KILL_AFTER, child.wait()).await {
+    let until = tokio::time::Instant::now() + KILL_AFTER;
+    let ended = timeout_at(until, child.wait()).await;
+    // The shell may end at SIGTERM and leave behind what it had started: its retry must not run
+    // beside that.
+    let gone = ended.is_ok() && timeout_at(until, group.gone()).await.is_ok();
+    if !gone {
+        group.signal(Signal::KILL);
+    }
+    let status = match ended {
         Ok(status) => status?,
-        Err(_) => {
-            group.signal(Signal::KILL);
-            child.wait().await?
-        }
+        Err(_) => child.wait().await?,
     };
+    if !gone {
+        // What the kernel keeps in a system call dies when that returns; nothing more can be done.
+        timeout(KILL_AFTER, group.gone()).await.ok();
+    }
     Ok(Ended {
         status,
-        timed_out: true,
+        forced: Some(if gone {
+            "SIGTERM"
+        } else {
+            "SIGTERM, and SIGKILL 5 s later"
+        }),
     })
 }
 
@@ -195,23 +231,25 @@ impl Tail {
     }
 }
 
-fn came(ended: &Ended, stderr: String, limit: Duration) -> Came {
-    if ended.timed_out {
-        return Came::TimedOut(said(
-            &format!(
-                "ended by SIGTERM after {}",
-                crate::output::duration_text(limit)
-            ),
-            &stderr,
-        ));
+fn came(ended: &Ended, stderr: &str, command: &str, limit: Duration) -> Came {
+    let how = match (ended.status.code(), ended.status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "ended without an exit code".to_owned(),
+    };
+    if let Some(signals) = ended.forced {
+        let what = format!(
+            "`{}` exceeded its time limit of {}; its process group got {signals}: {how}",
+            crate::output::one_line(command, COMMAND_CHARS),
+            crate::output::duration_text(limit)
+        );
+        return Came::TimedOut(said(&what, stderr));
     }
-    match (ended.status.code(), ended.status.signal()) {
-        (Some(0), _) => Came::Done,
-        (Some(AGAIN), _) => Came::Again(said("exit code 75: try again", &stderr)),
-        (Some(DEAD), _) => Came::Dead(said("exit code 65: refused for good", &stderr)),
-        (Some(code), _) => Came::Failed(said(&format!("exit code {code}"), &stderr)),
-        (None, Some(signal)) => Came::Failed(said(&format!("killed by signal {signal}"), &stderr)),
-        (None, None) => Came::Failed(said("ended without an exit code", &stderr)),
+    match ended.status.code() {
+        Some(0) => Came::Done,
+        Some(AGAIN) => Came::Again(said(&format!("{how}: try again"), stderr)),
+        Some(DEAD) => Came::Dead(said(&format!("{how}: refused for good"), stderr)),
+        Some(_) | None => Came::Failed(said(&how, stderr)),
     }
 }
 
@@ -237,6 +275,7 @@ mod tests {
     }
 
     fn run_with(command: &str, line: &str, limit: Duration) -> Came {
+        let guard = Guard::start(std::path::Path::new("cat")).expect("a guard");
         let bounded = async {
             timeout(
                 Duration::from_secs(30),
@@ -245,6 +284,8 @@ mod tests {
                     line: line.to_owned(),
                     environment: vec![("RINGRIFT_KEY", "hex8_2p".to_owned())],
                     limit,
+                    lag: Duration::ZERO,
+                    guard: &guard,
                     passes_stderr: false,
                 }),
             )
@@ -310,8 +351,44 @@ mod tests {
         );
         assert_eq!(
             came,
-            Came::TimedOut("ended by SIGTERM after 200 ms: started".into())
+            Came::TimedOut(
+                "`sleep 60 & echo started >&2; wait` exceeded its time limit of 200 ms; its process \
+                 group got SIGTERM: killed by signal 15: started"
+                    .into()
+            )
         );
+    }
+
+    #[test]
+    fn a_command_that_ends_itself_at_sigterm_says_how() {
+        let command = "trap 'exit 7' TERM; echo started >&2; sleep 60 & wait";
+        let came = run_with(command, "{}", Duration::from_millis(500));
+        let Came::TimedOut(text) = came else {
+            panic!("{came:?}")
+        };
+        assert!(text.contains("got SIGTERM: exit code 7: started"), "{text}");
+    }
+
+    #[test]
+    fn what_ignores_sigterm_is_killed_though_the_shell_has_ended() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("pid");
+        let command = format!(
+            "sh -c 'trap \"\" TERM; echo $$ > {0}.new; mv {0}.new {0}; while :; do sleep 1; done' & \
+             while [ ! -e {0} ]; do sleep 0.05; done; exec sleep 60",
+            file.display()
+        );
+        let came = run_with(&command, "{}", Duration::from_secs(2));
+        let pid = std::fs::read_to_string(&file).expect("it started");
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+        assert!(
+            stat.as_ref().map_or(true, |stat| stat.contains(") Z")),
+            "it still runs: {stat:?}"
+        );
+        let Came::TimedOut(text) = came else {
+            panic!("{came:?}")
+        };
+        assert!(text.contains("SIGKILL 5 s later"), "{text}");
     }
 
     #[test]

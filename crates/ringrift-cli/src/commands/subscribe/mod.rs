@@ -2,6 +2,8 @@
 
 mod args;
 pub(crate) mod exec;
+pub(crate) mod guard;
+mod members;
 mod print;
 mod row;
 #[cfg(test)]
@@ -10,8 +12,9 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ringrift_events::coded::quoted;
 use ringrift_events::event::Seq;
-use ringrift_events::handler::{Function, NotDone, Policy};
+use ringrift_events::handler::{Function, NotDone, Policy, StepKind};
 use ringrift_events::router::Subscribe;
 use ringrift_events::store::subscriptions::Start;
 use ringrift_events::system::System;
@@ -69,12 +72,23 @@ fn handle(call: &Call, args: &Args, system: &System, signals: &Signals) -> Done 
         "subscribed to {} as {} ({})",
         types_text(args),
         subscription.name(),
-        if args.durable.is_some() {
-            "durable"
-        } else {
-            "live"
+        match (&args.durable, subscription.existed(), args.replace) {
+            (None, _, _) => "live",
+            (Some(_), false, _) => "durable",
+            (Some(_), true, false) => "durable, goes on where it was",
+            // What lies before it is still judged by the definition that stood then.
+            (Some(_), true, true) =>
+                "durable, stood already; by this definition from its replacement on",
         }
     ));
+    if subscription.existed() && (args.beginning || args.after.is_some()) {
+        call.note(&format!(
+            "{} stood already: --beginning and --after count when it is made; to move it: \
+             ringrift subs seek {} --to SEQ",
+            subscription.name(),
+            quoted(subscription.name())
+        ));
+    }
     let asked = signals.wait(args.stop_after);
     let finished = ending.left.load(Ordering::Acquire) == 0;
     if ending.reader_gone.load(Ordering::Acquire) {
@@ -90,6 +104,10 @@ fn handle(call: &Call, args: &Args, system: &System, signals: &Signals) -> Done 
                 ending.left.load(Ordering::Acquire)
             ),
             limit: crate::output::duration_text(limit),
+            next: match &args.durable {
+                Some(name) => format!("ringrift subs show {}", quoted(name)),
+                None => "ringrift events ls".to_owned(),
+            },
         }
         .into()),
         (Some(_) | None, _) => Ok(Exit::Ok),
@@ -139,9 +157,25 @@ fn definition(args: &Args) -> Subscribe {
 fn live_name(args: &Args) -> String {
     match (&args.name, &args.exec) {
         (Some(name), _) => name.clone(),
-        (None, Some(command)) => format!("ringrift-exec:{}", crate::output::one_line(command, 60)),
+        (None, Some(command)) => exec_name(command),
         (None, None) => "ringrift-subscribe".to_owned(),
     }
+}
+
+/// The start of the command, whatever may not stand in a name left out.
+fn exec_name(command: &str) -> String {
+    let program: String = command
+        .chars()
+        .take(60)
+        .map(|c| {
+            if c.is_alphanumeric() || "._-/".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    format!("ringrift-exec:{program}")
 }
 
 fn policy(args: &Args, system: &System) -> Policy {
@@ -187,17 +221,24 @@ fn exec_function(
     // Kept by the function itself: commands may outlast everything else of a shutdown.
     let runtime = Arc::new(runtime);
     let home = system.config().home.root().display().to_string();
+    let guard = guard::Guard::start(call.itself()).map_err(|source| Error::Io {
+        what: "cannot start the guard of the commands".to_owned(),
+        source,
+    })?;
     let again_after = system.config().settings.policy().retry.first;
     let command = command.to_owned();
     let zone = call.zone();
     Ok(Function::blocking(move |context| {
         let row = row::Line::of(&zone, context);
         let line = serde_json::to_string(&row)?;
+        context.step(StepKind::Command, &command);
         let came = runtime.handle().block_on(exec::run(exec::Run {
             command: &command,
             line,
             environment: row::environment(&home, context),
-            limit: limit + TERM_LAG,
+            limit,
+            lag: TERM_LAG,
+            guard: &guard,
             passes_stderr: true,
         }))?;
         let reply = match came {

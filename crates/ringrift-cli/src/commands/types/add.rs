@@ -1,7 +1,9 @@
 //! `ringrift types add`: a type of the user's own, for every process of the home.
 
 use clap::{Args as ClapArgs, ValueEnum};
-use ringrift_events::catalog::{DeclaredIn, RequiredPolicy, TypeDeclaration};
+use ringrift_events::catalog::{
+    DeclaredIn, Difference, Error as CatalogError, RequiredPolicy, TypeDeclaration, TypeEntry,
+};
 use ringrift_events::store::registry::DeclaredType;
 use serde::Serialize;
 
@@ -71,7 +73,11 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
     let config = open::config(call)?;
     let store = open::writing(call)?;
     let catalog = open::catalog_with(call, &*store)?;
-    let known = catalog.resolve(&args.name).is_ok();
+    let standing = catalog.resolve(&args.name).ok();
+    if let Some(standing) = standing.as_deref().filter(|_| args.volatile) {
+        refuse_other_rule(standing)?;
+    }
+    let known = standing.is_some();
     let entry = catalog.declare(&declaration, DeclaredIn::Code)?;
     if !known {
         let kept = DeclaredType {
@@ -89,6 +95,25 @@ pub(crate) fn run(call: &Call, args: &Args) -> Done {
             config: config.home.config_file().display().to_string(),
         },
     )
+}
+
+/// Processes may differ in the bridge rule, and so a declaration that differs in nothing else
+/// changes nothing here: whoever asked for another rule must know.
+fn refuse_other_rule(standing: &TypeEntry) -> Result<(), Stop> {
+    if !standing.bridged {
+        return Ok(());
+    }
+    Err(CatalogError::TypeDiffers {
+        event_type: standing.event_type.clone(),
+        standing_in: standing.declared_in,
+        declared_in: DeclaredIn::Code,
+        differences: vec![Difference {
+            field: "volatile",
+            standing: "false".to_owned(),
+            declared: "true".to_owned(),
+        }],
+    }
+    .into())
 }
 
 fn declaration(args: &Args) -> Result<TypeDeclaration, Stop> {

@@ -12,7 +12,7 @@ use crate::store::registry::{Recent, Running, Slot};
 use crate::store::subscriptions::{Definition, Kind, Start, SubscriptionId, SubscriptionState};
 use crate::store::upkeep::{SweepRules, Tally};
 use crate::store::{Error, Store};
-use crate::verdict::{Code, Failure, FailureKind, Outcome, RetryWish};
+use crate::verdict::{Code, Effort, Failure, FailureKind, Outcome, RetryWish};
 
 /// One process of a harness with what it needs to publish and to handle.
 pub struct Bench {
@@ -117,6 +117,7 @@ impl Bench {
         let drafts = drafts.into_iter().map(|(event, key)| Draft {
             event: Arc::new(event),
             idempotency_key: key.map(str::to_owned),
+            call_site: None,
         });
         let batch = Batch {
             drafts: drafts.collect(),
@@ -274,6 +275,7 @@ impl Bench {
             took: Duration::from_millis(1),
             step: None,
             wish: RetryWish::Policy,
+            circumstances: None,
         }
     }
 
@@ -319,7 +321,9 @@ impl Bench {
             seq: event.seq,
             since: self.now(),
             step: None,
+            step_since: None,
             abandoned: false,
+            effort: Effort::default(),
         })
     }
 

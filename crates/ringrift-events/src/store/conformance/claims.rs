@@ -1,10 +1,12 @@
 //! Claiming and giving back.
 
+use std::time::Duration;
+
 use super::bench::{Bench, last, places};
 use super::harness::{Check, Harness, holds, promises, refused, same};
 use crate::event::Seq;
 use crate::store::ErrorCode;
-use crate::store::deliveries::{CLAIM_EVENTS_MAX, Why};
+use crate::store::deliveries::{CLAIM_EVENTS_MAX, Reserved, Why};
 
 promises!(
     claims_go_in_log_order_and_never_twice,
@@ -14,6 +16,8 @@ promises!(
     a_claim_is_handed_back_in_part,
     a_claim_is_handed_back_whole,
     a_started_event_is_given_up,
+    what_is_given_up_unstarted_counts_no_run_and_frees_its_key,
+    what_was_given_up_is_still_owed,
     giving_back_what_is_lost_is_refused,
 );
 
@@ -166,14 +170,14 @@ fn a_started_event_is_given_up(harness: &dyn Harness) -> Check {
     two.subscribe(Bench::durable("d"))?;
     let seqs = one.publish(3)?;
     let claim = one.claimed(id, 3)?;
-    one.store.give_up(claim.token, seqs[1]).wait()?;
+    one.store.give_up(claim.token, seqs[1], true).wait()?;
     let due = two.due(id)?;
     same!(due.len(), 1, "it is due at once for any process");
     same!(due[0].event.seq, Some(seqs[1]), "that event");
     same!(
-        (due[0].why, due[0].deaths),
-        (Why::HandedBack, 0),
-        "and nobody died of it"
+        (due[0].why, due[0].deaths, due[0].attempts),
+        (Why::HandedBack, 0, 1),
+        "its run counts, and nobody died of it"
     );
     holds!(
         one.settle(claim.token, last(&claim), Vec::new())?,
@@ -190,6 +194,69 @@ fn a_started_event_is_given_up(harness: &dyn Harness) -> Check {
     Ok(())
 }
 
+fn what_is_given_up_unstarted_counts_no_run_and_frees_its_key(harness: &dyn Harness) -> Check {
+    let bench = Bench::new(harness);
+    let id = bench.subscribe(Bench::durable("d"))?;
+    let seqs = bench.publish(2)?;
+    let claim = bench.claimed(id, 2)?;
+    let (first, second) = (claim.events[0].id, claim.events[1].id);
+    let reserve = |event| {
+        let keys = vec![("k".to_owned(), event)];
+        bench
+            .store
+            .reserve(id, keys, Duration::from_secs(60))
+            .wait()
+    };
+    same!(
+        reserve(first)?,
+        vec![Reserved::Yes],
+        "the first has the key"
+    );
+    bench.store.give_up(claim.token, seqs[0], false).wait()?;
+    same!(
+        reserve(second)?,
+        vec![Reserved::Yes],
+        "its key is free for another event"
+    );
+    let due = bench.due(id)?;
+    same!(
+        (due.len(), due[0].why, due[0].attempts),
+        (1, Why::HandedBack, 0),
+        "it comes again as if it had never been taken"
+    );
+    Ok(())
+}
+
+fn what_was_given_up_is_still_owed(harness: &dyn Harness) -> Check {
+    let bench = Bench::new(harness);
+    let id = bench.subscribe(Bench::durable("d"))?;
+    let seqs = bench.publish(3)?;
+    let claim = bench.claimed(id, 3)?;
+    bench.store.give_up(claim.token, seqs[1], true).wait()?;
+    bench.settle(claim.token, last(&claim), Vec::new())?;
+    let state = bench.state(id)?;
+    same!(
+        (state.settled, state.retrying, state.again),
+        (seqs[2], 0, 1),
+        "the log is settled, and one comes again"
+    );
+    same!(
+        state.owed_after,
+        seqs[0],
+        "whoever goes on from here misses nothing"
+    );
+    let due = bench.due(id)?;
+    same!(bench.state(id)?.again, 1, "also while it runs");
+    bench.finish_due(&due[0])?;
+    let state = bench.state(id)?;
+    same!(
+        (state.again, state.owed_after),
+        (0, seqs[2]),
+        "until it is done"
+    );
+    Ok(())
+}
+
 fn giving_back_what_is_lost_is_refused(harness: &dyn Harness) -> Check {
     let (one, two) = (Bench::new(harness), Bench::new(harness));
     let id = one.subscribe(Bench::durable("d"))?;
@@ -201,7 +268,7 @@ fn giving_back_what_is_lost_is_refused(harness: &dyn Harness) -> Check {
         ErrorCode::LeaseLost,
         "another process's claim"
     );
-    let up = two.store.give_up(claim.token, seqs[0]).wait();
+    let up = two.store.give_up(claim.token, seqs[0], true).wait();
     same!(
         refused(up)?,
         ErrorCode::LeaseLost,

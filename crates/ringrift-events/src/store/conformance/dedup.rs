@@ -17,6 +17,7 @@ promises!(
     a_failed_second_run_leaves_the_first_known,
     a_key_belongs_to_one_subscription,
     the_keys_of_a_dead_process_are_free,
+    an_operator_forgets_keys,
     keys_are_for_durable_ones,
 );
 
@@ -225,6 +226,44 @@ fn keys_are_for_durable_ones(harness: &dyn Harness) -> Check {
     let result = reserve(&bench, id, EventId::new(&**harness.clock()));
     same!(
         refused(result)?,
+        ErrorCode::WrongState,
+        "live ones keep theirs in memory"
+    );
+    Ok(())
+}
+
+fn an_operator_forgets_keys(harness: &dyn Harness) -> Check {
+    let bench = Bench::new(harness);
+    let id = bench.subscribe(Bench::durable("d"))?;
+    bench.publish(3)?;
+    let forget = |key: Option<&str>, dry_run| {
+        let key = key.map(str::to_owned);
+        bench
+            .store
+            .forget_keys(id, key, "ann".to_owned(), dry_run)
+            .wait()
+    };
+    let done = bench.claimed(id, 1)?;
+    reserve(&bench, id, done.events[0].id)?;
+    settle(&bench, &done, Outcome::Done)?;
+    same!(forget(Some("another"), false)?, 0, "another key");
+    same!(forget(Some("k"), true)?, 1, "it is counted");
+    same!(forget(None, false)?, 1, "and forgotten");
+    same!(forget(None, false)?, 0, "once");
+    let held = bench.claimed(id, 1)?;
+    let next = held.events[0].id;
+    same!(reserve(&bench, id, next)?, Reserved::Yes, "it runs again");
+    same!(
+        forget(None, false)?,
+        0,
+        "a key that a run holds stays its own"
+    );
+    settle(&bench, &held, Outcome::Done)?;
+    same!(forget(Some("k"), false)?, 1, "until it was confirmed");
+    let live = bench.subscribe(Bench::live("l"))?;
+    let refused_for = bench.store.forget_keys(live, None, "ann".to_owned(), false);
+    same!(
+        refused(refused_for.wait())?,
         ErrorCode::WrongState,
         "live ones keep theirs in memory"
     );

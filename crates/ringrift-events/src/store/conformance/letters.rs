@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use super::bench::Bench;
-use super::harness::{Broken, Check, Harness, holds, promises, refused, same};
-use crate::event::{Event, Payload};
-use crate::store::ErrorCode;
+use super::harness::{Broken, Check, Harness, holds, promises, same};
 use crate::store::deliveries::LetterId;
-use crate::store::letters::{Acted, Letter, LetterAct, LetterFilter, LetterState};
+use crate::store::letters::{Acted, Letter, LetterAct, LetterFilter, LetterState, Seen};
 use crate::store::registry::FactFilter;
-use crate::store::subscriptions::SubscriptionId;
+use crate::store::subscriptions::{SeekTo, SubscriptionId};
 
 promises!(
     letters_are_listed_newest_first_and_narrowed,
@@ -17,12 +15,12 @@ promises!(
     an_act_leaves_what_has_moved_on,
     a_discarded_letter_comes_back,
     a_purged_letter_comes_back,
-    an_edit_replaces_the_event_for_its_handler_alone,
+    a_letter_that_nobody_would_run_stays_discarded,
     an_operators_act_is_kept,
 );
 
 /// Events that failed for good; answers their letters, oldest first.
-fn dead(bench: &Bench, id: SubscriptionId, count: usize) -> Result<Vec<Letter>, Broken> {
+pub(super) fn dead(bench: &Bench, id: SubscriptionId, count: usize) -> Result<Vec<Letter>, Broken> {
     let seqs = bench.publish(count)?;
     let claim = bench.claimed(id, count)?;
     let results = seqs.iter().map(|seq| bench.dead(*seq)).collect();
@@ -32,7 +30,7 @@ fn dead(bench: &Bench, id: SubscriptionId, count: usize) -> Result<Vec<Letter>, 
     Ok(letters)
 }
 
-fn list(bench: &Bench, filter: LetterFilter) -> Result<Vec<Letter>, Broken> {
+pub(super) fn list(bench: &Bench, filter: LetterFilter) -> Result<Vec<Letter>, Broken> {
     let filter = LetterFilter {
         limit: 100,
         ..filter
@@ -40,14 +38,22 @@ fn list(bench: &Bench, filter: LetterFilter) -> Result<Vec<Letter>, Broken> {
     Ok(bench.store.letters(filter).wait()?)
 }
 
-fn act(bench: &Bench, act: LetterAct, seen: &[(LetterId, u32)]) -> Result<Acted, Broken> {
+pub(super) fn seen(id: LetterId, attempts: u32, attempts_total: u32) -> Seen {
+    Seen {
+        id,
+        attempts,
+        attempts_total,
+    }
+}
+
+pub(super) fn act(bench: &Bench, act: LetterAct, seen: &[Seen]) -> Result<Acted, Broken> {
     Ok(bench
         .store
         .act(act, seen.to_vec(), "ann".to_owned())
         .wait()?)
 }
 
-fn state_of(bench: &Bench, id: LetterId) -> Result<Option<LetterState>, Broken> {
+pub(super) fn state_of(bench: &Bench, id: LetterId) -> Result<Option<LetterState>, Broken> {
     let states = [
         LetterState::Retrying,
         LetterState::Running,
@@ -139,7 +145,7 @@ fn an_operators_retry_grants_a_fresh_budget(harness: &dyn Harness) -> Check {
     let bench = Bench::new(harness);
     let id = bench.subscribe(Bench::durable("d"))?;
     let letter = dead(&bench, id, 1)?.remove(0);
-    let acted = act(&bench, LetterAct::Retry, &[(letter.id, 1)])?;
+    let acted = act(&bench, LetterAct::Retry, &[letter.seen()])?;
     same!((acted.changed, acted.left.len()), (1, 0), "it changed");
     let due = bench.due(id)?;
     same!(
@@ -165,18 +171,29 @@ fn an_act_leaves_what_has_moved_on(harness: &dyn Harness) -> Check {
     let bench = Bench::new(harness);
     let id = bench.subscribe(Bench::durable("d"))?;
     let letters = dead(&bench, id, 3)?;
-    act(&bench, LetterAct::Retry, &[(letters[0].id, 1)])?;
+    act(&bench, LetterAct::Retry, &[letters[0].seen()])?;
     bench.due(id)?;
-    let seen: Vec<_> = letters.iter().map(|letter| (letter.id, 1)).collect();
+    let seen: Vec<_> = letters.iter().map(Letter::seen).collect();
     act(&bench, LetterAct::Discard, &seen[1..2])?;
     let mut unknown = seen.clone();
-    unknown.push((LetterId(999), 1));
+    unknown.push(self::seen(LetterId(999), 1, 1));
     let acted = act(&bench, LetterAct::Retry, &unknown)?;
     same!(acted.changed, 1, "only the one that stands as it was seen");
     let left = vec![letters[0].id, letters[1].id, LetterId(999)];
     same!(acted.left, left, "running, discarded and unknown are left");
-    let wrong = act(&bench, LetterAct::Purge, &[(letters[2].id, 7)])?;
+    let wrong = act(&bench, LetterAct::Purge, &[self::seen(letters[2].id, 7, 7)])?;
     same!(wrong.changed, 0, "another count than was seen");
+    let due = bench.due(id)?;
+    let seq = letters[2].event.seq.unwrap_or_default();
+    let failed = bench.dead(seq);
+    let settled = bench.store.settle_due(due[0].id, due[0].fence, failed);
+    settled.wait()?;
+    let again = act(&bench, LetterAct::Retry, &seen[2..])?;
+    same!(
+        again.changed,
+        0,
+        "it was retried and failed again, though its budget shows one run as before"
+    );
     Ok(())
 }
 
@@ -184,7 +201,7 @@ fn a_discarded_letter_comes_back(harness: &dyn Harness) -> Check {
     let bench = Bench::new(harness);
     let id = bench.subscribe(Bench::durable("d"))?;
     let letter = dead(&bench, id, 1)?.remove(0);
-    let seen = [(letter.id, 1)];
+    let seen = [letter.seen()];
     same!(
         act(&bench, LetterAct::Discard, &seen)?.changed,
         1,
@@ -212,8 +229,8 @@ fn a_purged_letter_comes_back(harness: &dyn Harness) -> Check {
     let bench = Bench::new(harness);
     let id = bench.subscribe(Bench::durable("d"))?;
     let letter = dead(&bench, id, 1)?.remove(0);
-    act(&bench, LetterAct::Retry, &[(letter.id, 1)])?;
-    let seen = [(letter.id, 0)];
+    act(&bench, LetterAct::Retry, &[letter.seen()])?;
+    let seen = [self::seen(letter.id, 0, 1)];
     same!(
         act(&bench, LetterAct::Discard, &seen)?.changed,
         1,
@@ -234,84 +251,54 @@ fn a_purged_letter_comes_back(harness: &dyn Harness) -> Check {
     );
     same!(
         state_of(&bench, letter.id)?,
+        Some(LetterState::Discarded),
+        "to where it stood"
+    );
+    same!(bench.tally(id)?.discarded, 1, "in the sums too");
+    same!(
+        act(&bench, LetterAct::Restore, &seen)?.changed,
+        1,
+        "and once more"
+    );
+    same!(
+        state_of(&bench, letter.id)?,
         Some(LetterState::Retrying),
         "to where it stood first"
     );
     same!(bench.due(id)?.len(), 1, "and due again");
-    let running = act(&bench, LetterAct::Purge, &[(letter.id, 1)])?;
+    let running = act(&bench, LetterAct::Purge, &[letter.seen()])?;
     same!(running.changed, 0, "what runs is not purged");
     Ok(())
 }
 
-fn an_edit_replaces_the_event_for_its_handler_alone(harness: &dyn Harness) -> Check {
+fn a_letter_that_nobody_would_run_stays_discarded(harness: &dyn Harness) -> Check {
     let bench = Bench::new(harness);
-    let (one, two) = (
-        bench.subscribe(Bench::durable("one"))?,
-        bench.subscribe(Bench::durable("two"))?,
-    );
-    let letter = dead(&bench, one, 1)?.remove(0);
-    bench.drain(two)?;
-    let head = bench.store.head().wait()?;
-    let edited = Event {
-        payload: Payload::from_checked(r#"{"mended":true}"#),
-        ..bench.event("a", "{}")
-    };
-    let edit = |seen| {
-        bench
-            .store
-            .edit(letter.id, seen, edited.clone(), "ann".to_owned())
-            .wait()
-    };
+    let sought = bench.subscribe(Bench::durable("sought"))?;
+    let hidden = dead(&bench, sought, 2)?;
+    act(&bench, LetterAct::Purge, &[hidden[1].seen()])?;
+    let by = || "ann".to_owned();
+    bench.store.seek(sought, SeekTo::End, by(), false).wait()?;
+    let removed = bench.subscribe(Bench::durable("removed"))?;
+    let gone = dead(&bench, removed, 1)?.remove(0);
+    bench.store.unsubscribe(removed, None).wait()?;
+    bench.store.remove(removed, by(), false).wait()?;
+    for letter in [&hidden[0], &hidden[1], &gone] {
+        let before = state_of(&bench, letter.id)?;
+        let acted = act(&bench, LetterAct::Restore, &[letter.seen()])?;
+        same!(acted.changed, 0, "it is left");
+        same!(acted.left, vec![letter.id], "and named");
+        same!(acted.ended, vec![letter.id], "with the reason");
+        same!(state_of(&bench, letter.id)?, before, "as it was");
+    }
+    same!(bench.store.count_letters().wait()?, 0, "none waits");
+    act(&bench, LetterAct::Purge, &[gone.seen()])?;
+    let undone = act(&bench, LetterAct::Restore, &[gone.seen()])?;
+    same!(undone.changed, 1, "what waits for nobody comes back");
     same!(
-        refused(edit(5))?,
-        ErrorCode::WrongState,
-        "it moved on since it was seen"
-    );
-    edit(1)?;
-    same!(
-        refused(edit(1))?,
-        ErrorCode::WrongState,
-        "the original is gone"
-    );
-    same!(bench.store.head().wait()?, head, "nothing was appended");
-    holds!(
-        bench.due(two)?.is_empty() && bench.drain(two)?.is_empty(),
-        "it reaches nobody else"
-    );
-    let due = bench.due(one)?;
-    same!(due.len(), 1, "its handler gets it");
-    same!(*due[0].event, edited, "as it was edited");
-    same!(
-        state_of(&bench, letter.id)?,
+        state_of(&bench, gone.id)?,
         Some(LetterState::Discarded),
-        "the original is discarded"
+        "as what it was"
     );
-    let filter = LetterFilter {
-        ids: vec![letter.id],
-        states: vec![LetterState::Discarded],
-        ..LetterFilter::default()
-    };
-    same!(
-        list(&bench, filter)?[0].linked,
-        Some(edited.id),
-        "and names its heir"
-    );
-    bench
-        .store
-        .settle_due(due[0].id, due[0].fence, bench.dead(crate::event::Seq(0)))
-        .wait()?;
-    let letters = list(&bench, LetterFilter::default())?;
-    same!(
-        letters[0].linked,
-        Some(letter.event.id),
-        "which names the original"
-    );
-    same!(letters[0].event, edited, "and is kept whole when it fails");
-    let unknown = bench
-        .store
-        .edit(LetterId(99), 1, edited.clone(), "ann".to_owned())
-        .wait();
-    same!(refused(unknown)?, ErrorCode::NotFound, "no such letter");
     Ok(())
 }
 
@@ -319,7 +306,7 @@ fn an_operators_act_is_kept(harness: &dyn Harness) -> Check {
     let bench = Bench::new(harness);
     let id = bench.subscribe(Bench::durable("d"))?;
     let letter = dead(&bench, id, 1)?.remove(0);
-    act(&bench, LetterAct::Discard, &[(letter.id, 1)])?;
+    act(&bench, LetterAct::Discard, &[letter.seen()])?;
     bench.store.pause(id, true, "bob".to_owned()).wait()?;
     let facts = bench.store.facts(FactFilter {
         acts_only: true,

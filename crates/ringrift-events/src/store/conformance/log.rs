@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::bench::Bench;
 use super::harness::{Broken, Check, Harness, holds, promises, refused, same};
-use crate::event::Seq;
+use crate::event::{Event, EventId, EventType, Payload, Seq};
 use crate::store::ErrorCode;
 use crate::store::log::{APPEND_DRAFTS_MAX, Batch, Draft, Durability, IDEMPOTENCY_WINDOW};
 
@@ -15,6 +15,7 @@ promises!(
     an_event_comes_back_as_it_was,
     the_same_id_again_is_a_duplicate,
     the_same_id_twice_in_a_batch_is_a_duplicate,
+    the_same_id_with_other_content_appends_nothing,
     an_idempotency_key_names_the_original,
     an_idempotency_key_with_another_payload_appends_nothing,
     an_idempotency_key_is_forgotten_after_its_window,
@@ -121,6 +122,61 @@ fn the_same_id_twice_in_a_batch_is_a_duplicate(harness: &dyn Harness) -> Check {
     Ok(())
 }
 
+fn the_same_id_with_other_content_appends_nothing(harness: &dyn Harness) -> Check {
+    let (one, two) = (Bench::new(harness), Bench::new(harness));
+    let original = one.keyed("a", "k");
+    let first = one.append(vec![original.clone()])?;
+    let with = |change: fn(&mut Event)| {
+        let mut event = original.clone();
+        change(&mut event);
+        event
+    };
+    let others = [
+        (
+            with(|event| event.event_type = EventType::from_canonical("b")),
+            "type is a, not b",
+        ),
+        (
+            with(|event| event.payload = Payload::from_checked(r#"{"x":1}"#)),
+            "payload is another",
+        ),
+        (with(|event| event.key = None), "key is \"k\", not none"),
+    ];
+    for (other, what) in others {
+        let answer = two.append(vec![two.event("a", "{}"), other.clone()]);
+        let Err(error) = answer else {
+            return Err(Broken::new(format!(
+                "answered as a duplicate, though its {what}"
+            )));
+        };
+        same!(error.code, ErrorCode::IdempotencyConflict, "another event");
+        let named = error.message.contains(&original.id.to_string());
+        holds!(named && error.message.contains(what), "{what}: {error}");
+        let within = vec![
+            with(|event| event.id = EventId(uuid::Uuid::from_u128(7))),
+            Event {
+                id: EventId(uuid::Uuid::from_u128(7)),
+                ..other
+            },
+        ];
+        let code = refused(two.append(within))?;
+        same!(code, ErrorCode::IdempotencyConflict, "within one batch too");
+    }
+    same!(two.store.head().wait()?.seq, first[0].seq, "all or nothing");
+    let again = with(|event| {
+        event.payload = Payload::from_checked("{ }");
+        event.source = "somebody else".to_owned();
+        event.published_at = crate::clock::Time(1);
+    });
+    let again = two.append(vec![again])?;
+    same!(
+        again[0].duplicate_of,
+        Some(original.id),
+        "who and when may differ"
+    );
+    Ok(())
+}
+
 fn an_idempotency_key_names_the_original(harness: &dyn Harness) -> Check {
     let (one, two) = (Bench::new(harness), Bench::new(harness));
     let event = one.event("a", r#"{"x":1}"#);
@@ -200,6 +256,7 @@ fn drafts(bench: &Bench, count: usize) -> Batch {
     let draft = |_| Draft {
         event: Arc::new(bench.event("a", "{}")),
         idempotency_key: None,
+        call_site: None,
     };
     Batch {
         drafts: (0..count).map(draft).collect(),

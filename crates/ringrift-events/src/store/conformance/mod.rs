@@ -12,18 +12,23 @@ mod compare;
 mod harness;
 
 mod claims;
+mod counting;
 mod dedup;
 mod due;
+mod edits;
 mod letters;
 mod log;
 mod ordering;
 mod reading;
+mod records;
 mod registry;
 mod seeking;
 mod settling;
 mod subscriptions;
 mod takeover;
+mod trail;
 mod upkeep;
+mod watching;
 
 pub use bench::{Bench, at_once, rules};
 pub use compare::compare;
@@ -43,9 +48,14 @@ pub fn promises() -> Vec<Promise> {
         ordering::PROMISES,
         dedup::PROMISES,
         letters::PROMISES,
+        edits::PROMISES,
         takeover::PROMISES,
+        trail::PROMISES,
+        records::PROMISES,
         registry::PROMISES,
         upkeep::PROMISES,
+        counting::PROMISES,
+        watching::PROMISES,
     ]
     .concat()
 }

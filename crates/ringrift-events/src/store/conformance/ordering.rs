@@ -106,8 +106,8 @@ fn what_is_given_up_keeps_its_order(harness: &dyn Harness) -> Check {
     let failed = vec![bench.result(seqs[0], Bench::failed("x"))];
     bench.settle(claim.token, Seq(seqs[0].0 - 1), failed)?;
     // The later ones of its key cannot start: the caller moves them behind it.
-    bench.store.give_up(claim.token, seqs[1]).wait()?;
-    bench.store.give_up(claim.token, seqs[3]).wait()?;
+    bench.store.give_up(claim.token, seqs[1], false).wait()?;
+    bench.store.give_up(claim.token, seqs[3], false).wait()?;
     bench.settle(claim.token, seqs[3], Vec::new())?;
     let mut order = Vec::new();
     for _ in 0..3 {

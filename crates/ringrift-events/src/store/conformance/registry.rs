@@ -261,6 +261,7 @@ fn facts_come_newest_first_and_narrowed(harness: &dyn Harness) -> Check {
         subscription: Some(id),
         process: Some(bench.store.process()),
         act: None,
+        generation: None,
         evidence: r#"{"n":1}"#.to_owned(),
     };
     bench

@@ -1,16 +1,21 @@
 //! Subscribing, versions, pausing, removing.
 
-use super::bench::{Bench, last, places};
-use super::harness::{Check, Harness, holds, promises, refused, same};
-use crate::event::{EventType, Seq};
+use std::collections::BTreeMap;
+
+use super::bench::{Bench, last, places, rules};
+use super::harness::{Broken, Check, Harness, holds, promises, refused, same};
+use crate::event::{EventId, EventType, Seq};
 use crate::store::ErrorCode;
 use crate::store::log::TypeSet;
-use crate::store::subscriptions::{Definition, Start, SubscriptionId};
+use crate::store::registry::FactFilter;
+use crate::store::subscriptions::{Definition, SeekTo, Start, SubscriptionId};
+use crate::verdict::Code;
 
 promises!(
     the_same_definition_joins_what_stands,
     another_definition_is_refused_and_shown,
     a_durable_one_begins_where_it_was_told,
+    where_to_begin_counts_only_when_it_is_made,
     a_live_one_belongs_to_its_process,
     unsubscribing_ends_a_live_one_and_leaves_a_durable_one,
     a_filter_decides_what_is_a_delivery,
@@ -19,6 +24,9 @@ promises!(
     no_claim_crosses_a_border,
     pause_stops_new_claims_only,
     a_hosted_subscription_is_not_removed,
+    a_killed_process_hosts_nothing_any_more,
+    what_was_handed_back_ends_with_its_subscription,
+    what_was_handed_back_is_skipped_by_a_seek,
     a_removed_name_is_free,
     an_unknown_subscription_is_not_found,
 );
@@ -38,11 +46,12 @@ fn the_same_definition_joins_what_stands(harness: &dyn Harness) -> Check {
         );
         same!(again.version, 1, "in the same version");
     }
-    let mut hosts = one.state(first.id)?.hosts;
-    hosts.sort_unstable();
-    let mut processes = vec![one.store.process(), two.store.process()];
-    processes.sort_unstable();
-    same!(hosts, processes, "both host it, each once");
+    let both = [(one.store.process(), 1), (two.store.process(), 1)];
+    same!(
+        one.state(first.id)?.hosts,
+        BTreeMap::from(both),
+        "both host it, each once"
+    );
     Ok(())
 }
 
@@ -87,6 +96,34 @@ fn a_durable_one_begins_where_it_was_told(harness: &dyn Harness) -> Check {
     );
     let all = [before, new].concat();
     same!(bench.drain(beginning)?, all, "with the oldest event kept");
+    Ok(())
+}
+
+fn where_to_begin_counts_only_when_it_is_made(harness: &dyn Harness) -> Check {
+    let bench = Bench::new(harness);
+    let all = bench.publish(3)?;
+    let from = |start: Start| Definition {
+        start,
+        ..Bench::durable("d")
+    };
+    let made = bench
+        .store
+        .subscribe(from(Start::Beginning), false)
+        .wait()?;
+    same!(
+        bench.drain(made.id)?,
+        all,
+        "it begins with the oldest event"
+    );
+    let new = bench.publish(1)?;
+    for start in [Start::Now, Start::After(all[0]), Start::Beginning] {
+        for replace in [false, true] {
+            let again = bench.store.subscribe(from(start), replace).wait()?;
+            holds!(again.existed && again.id == made.id, "{start:?} joins it");
+            same!(again.version, 1, "what it stands for is the same");
+        }
+    }
+    same!(bench.drain(made.id)?, new, "and it goes on where it was");
     Ok(())
 }
 
@@ -323,6 +360,99 @@ fn a_hosted_subscription_is_not_removed(harness: &dyn Harness) -> Check {
         ErrorCode::WrongState,
         "it cannot be removed again"
     );
+    Ok(())
+}
+
+fn a_killed_process_hosts_nothing_any_more(harness: &dyn Harness) -> Check {
+    let (host, operator) = (Bench::new(harness), Bench::new(harness));
+    let id = host.subscribe(Bench::durable("d"))?;
+    let seqs = host.publish(3)?;
+    let claim = host.claimed(id, 2)?;
+    let _slot = host.start(id, &claim.events[0]);
+    same!(
+        operator.state(id)?.hosts,
+        BTreeMap::from([(host.store.process(), 1)]),
+        "it lives"
+    );
+    harness.kill(&host.store);
+    same!(
+        operator.state(id)?.hosts,
+        BTreeMap::new(),
+        "it was killed, and not swept"
+    );
+    let removed = operator.store.remove(id, "ann".to_owned(), false).wait()?;
+    same!(removed, seqs.len() as u64, "so nobody is in the way");
+    operator.store.take_over(rules()).wait()?;
+    let state = operator.state(id)?;
+    holds!(
+        state.ended_at.is_some() && state.again == 0,
+        "the sweep brings nothing of it back"
+    );
+    Ok(())
+}
+
+/// One of three events handed back in the middle of its run, the others done.
+fn handed_back(bench: &Bench, id: SubscriptionId) -> Result<(Vec<Seq>, EventId), Broken> {
+    let seqs = bench.publish(3)?;
+    let claim = bench.claimed(id, 3)?;
+    bench.store.give_up(claim.token, seqs[1], true).wait()?;
+    bench.settle(claim.token, last(&claim), Vec::new())?;
+    Ok((seqs, claim.events[1].id))
+}
+
+/// The verdicts of one event, newest first.
+fn verdicts(bench: &Bench, event: EventId) -> Result<Vec<Code>, Broken> {
+    let facts = bench.store.facts(FactFilter {
+        event: Some(event),
+        limit: 10,
+        ..FactFilter::default()
+    });
+    Ok(facts.wait()?.iter().filter_map(|fact| fact.code).collect())
+}
+
+fn what_was_handed_back_ends_with_its_subscription(harness: &dyn Harness) -> Check {
+    let bench = Bench::new(harness);
+    let id = bench.subscribe(Bench::durable("d"))?;
+    let (seqs, event) = handed_back(&bench, id)?;
+    bench.store.unsubscribe(id, None).wait()?;
+    let owed_after = bench.state(id)?.owed_after;
+    same!(
+        bench.store.remove(id, "ann".to_owned(), false).wait()?,
+        1,
+        "it was owed"
+    );
+    same!(
+        verdicts(&bench, event)?,
+        vec![Code::StSubscriptionRemoved],
+        "which its verdict says"
+    );
+    same!(bench.state(id)?.again, 0, "it comes no more");
+    let again = bench.subscribe(Definition {
+        start: Start::After(owed_after),
+        ..Bench::durable("d")
+    })?;
+    holds!(
+        bench.take(again, 10)?.contains(&seqs[1]),
+        "whoever goes on where it stood gets it"
+    );
+    Ok(())
+}
+
+fn what_was_handed_back_is_skipped_by_a_seek(harness: &dyn Harness) -> Check {
+    let bench = Bench::new(harness);
+    let id = bench.subscribe(Bench::durable("d"))?;
+    let (seqs, event) = handed_back(&bench, id)?;
+    let owed_after = bench.state(id)?.owed_after;
+    let seek = |to| bench.store.seek(id, to, "ann".to_owned(), false).wait();
+    seek(SeekTo::End)?;
+    same!(
+        verdicts(&bench, event)?,
+        vec![Code::StSkippedBySeek],
+        "it was owed, and its verdict says so"
+    );
+    holds!(bench.due(id)?.is_empty(), "it comes no more");
+    seek(SeekTo::After(owed_after))?;
+    holds!(bench.take(id, 10)?.contains(&seqs[1]), "until the way back");
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Taking over from the dead and the hung.
 
+use std::collections::BTreeMap;
+
 use super::bench::{Bench, places, rules};
 use super::harness::{Check, Harness, holds, promises, refused, same};
 use crate::event::Seq;
@@ -311,7 +313,7 @@ fn a_dead_process_ends_its_live_subscriptions(harness: &dyn Harness) -> Check {
     );
     same!(
         two.state(durable)?.hosts,
-        vec![],
+        BTreeMap::new(),
         "nobody hosts the durable one"
     );
     holds!(two.state(durable)?.ended_at.is_none(), "which goes on");

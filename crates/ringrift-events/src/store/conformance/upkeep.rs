@@ -14,6 +14,7 @@ promises!(
     every_delivery_is_in_one_state,
     pending_is_what_somebody_owes,
     a_cleared_queue_gives_nothing_and_comes_back,
+    what_came_after_a_preview_stays,
     only_what_was_owed_becomes_due_again,
     an_event_purged_while_it_runs_keeps_that_verdict,
     retention_takes_settled_events_only,
@@ -128,6 +129,26 @@ fn a_cleared_queue_gives_nothing_and_comes_back(harness: &dyn Harness) -> Check 
     back.sort_unstable();
     same!(back, seqs, "each is handled once");
     same!(bench.tally(id)?.done, 3, "and done");
+    Ok(())
+}
+
+fn what_came_after_a_preview_stays(harness: &dyn Harness) -> Check {
+    let bench = Bench::new(harness);
+    bench.subscribe(Bench::durable("d"))?;
+    bench.publish(3)?;
+    let seen = bench.store.head().wait()?.seq;
+    let clear = |last, dry| bench.store.clear_queue_to("ann".to_owned(), last, dry);
+    let restore = |last, dry| bench.store.restore_queue_to("ann".to_owned(), last, dry);
+    same!(clear(seen, true).wait()?, 3, "three are shown");
+    bench.publish(2)?;
+    same!(clear(seen, true).wait()?, 3, "they are the same later");
+    same!(clear(seen, false).wait()?, 3, "and no more are deleted");
+    same!(bench.store.count_pending().wait()?, 2, "the others stay");
+    same!(clear(Seq::END, false).wait()?, 2, "until they are meant");
+    same!(restore(seen, true).wait()?, 3, "three came up to there");
+    same!(restore(seen, false).wait()?, 3, "three are brought back");
+    same!(bench.store.count_pending().wait()?, 3, "no more");
+    same!(restore(Seq::END, false).wait()?, 2, "the rest at the end");
     Ok(())
 }
 

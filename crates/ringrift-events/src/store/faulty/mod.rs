@@ -9,7 +9,9 @@
 //! harms what a call without an answer does (heartbeats, running slots, the doorbell).
 
 mod plan;
+mod records;
 mod verbs;
+mod watching;
 
 #[cfg(test)]
 mod simulation;

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::tests::InMemory;
 use super::{FaultPlan, FaultyStore};
 use crate::clock::Clock as _;
 use crate::event::{EventId, Seq};
@@ -14,10 +13,11 @@ use crate::store::conformance::{Bench, Harness as _, rules};
 use crate::store::deliveries::{Claim, Redelivery, Settle, Settlement, Want};
 use crate::store::letters::LetterFilter;
 use crate::store::log::{Batch, Draft, Durability};
+use crate::store::memory::harness::InMemory;
 use crate::store::registry::{Running, Slot};
 use crate::store::subscriptions::SubscriptionId;
 use crate::store::upkeep::Tally;
-use crate::verdict::Outcome;
+use crate::verdict::{Effort, Outcome};
 
 const PROCESSES: usize = 3;
 const STEPS: usize = 400;
@@ -120,6 +120,7 @@ impl Simulation {
                 drafts: vec![Draft {
                     event: Arc::clone(&event),
                     idempotency_key: None,
+                    call_site: None,
                 }],
                 durability: Durability::Process,
             };
@@ -164,7 +165,9 @@ impl Simulation {
                 seq: event.seq,
                 since: now,
                 step: None,
+                step_since: None,
                 abandoned: false,
+                effort: Effort::default(),
             }));
             if fails {
                 let retry_at = (!dies).then(|| now.after(Duration::from_secs(1)));

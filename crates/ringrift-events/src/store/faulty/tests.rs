@@ -5,61 +5,18 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use super::{FaultPlan, FaultyStore};
-use crate::clock::{ManualClock, SharedClock, Time};
-use crate::event::{ProcessId, Seq};
-use crate::store::conformance::{Bench, Harness};
+use crate::event::Seq;
+use crate::store::conformance::Bench;
 use crate::store::log::{Batch, Draft, Durability};
-use crate::store::memory::MemoryHub;
-use crate::store::registry::ProcessIdentity;
-use crate::store::{Deliveries as _, Error, ErrorCode, Log as _, Store};
-
-pub(super) struct InMemory {
-    pub(super) hub: MemoryHub,
-    pub(super) clock: Arc<ManualClock>,
-}
-
-impl InMemory {
-    pub(super) fn new(seed: u64) -> InMemory {
-        let clock = Arc::new(ManualClock::new(Time(1_767_225_600_000_000), seed));
-        let shared: SharedClock = clock.clone();
-        InMemory {
-            hub: MemoryHub::new(shared),
-            clock,
-        }
-    }
-}
-
-impl Harness for InMemory {
-    fn clock(&self) -> &Arc<ManualClock> {
-        &self.clock
-    }
-
-    fn open(&self) -> Arc<dyn Store> {
-        self.hub.open(ProcessIdentity {
-            id: ProcessId::new(&*self.clock),
-            host: "here".to_owned(),
-            pid: 1,
-            command: "test".to_owned(),
-            started_at: Time(0),
-            catalog_hash: 0,
-            version: "0".to_owned(),
-        })
-    }
-
-    fn kill(&self, process: &Arc<dyn Store>) {
-        self.hub.kill(process.process());
-    }
-
-    fn hang(&self, process: &Arc<dyn Store>) {
-        self.hub.hang(process.process());
-    }
-}
+use crate::store::memory::harness::InMemory;
+use crate::store::{Deliveries as _, Error, ErrorCode, Log as _};
 
 fn batch(bench: &Bench) -> Batch {
     Batch {
         drafts: vec![Draft {
             event: Arc::new(bench.event("a", "{}")),
             idempotency_key: None,
+            call_site: None,
         }],
         durability: Durability::Process,
     }

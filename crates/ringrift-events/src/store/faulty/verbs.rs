@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::plan::{Effect, Fault, FaultyStore, error_of};
 use crate::clock::Time;
-use crate::event::{Event, EventId, EventType, ProcessId, Seq};
+use crate::event::{Event, EventId, ProcessId, Seq};
+use crate::store::counting::{ArrivalCounts, FactCounts, PlaceCounts, Window};
 use crate::store::deliveries::{
     Claim, ClaimToken, LetterId, Redelivery, Reserved, Settle, Settlement, Want,
 };
-use crate::store::letters::{Acted, Letter, LetterAct, LetterFilter};
+use crate::store::letters::{Acted, Letter, LetterAct, LetterFilter, Seen};
 use crate::store::log::{Appended, Batch, EventRef, Head, Logged, OnCommit, Page, TypeSet};
 use crate::store::registry::{
     Command, Counters, DaemonState, DeclaredType, Fact, FactFilter, ProcessState, Recent, Running,
@@ -19,11 +20,12 @@ use crate::store::registry::{
 use crate::store::subscriptions::{
     Definition, SeekTo, Sought, Subscribed, SubscriptionId, SubscriptionState,
 };
-use crate::store::upkeep::{Checked, Figures, SweepRules, Swept, Tally};
+use crate::store::trail::Trail;
+use crate::store::upkeep::{Checked, Deletion, Figures, SweepRules, Swept, Tally, Touched};
 use crate::store::{
-    Deliveries, Error, Letters, Log, Pending, Registry, Store, Subscriptions, Upkeep,
+    Counting, Deliveries, Error, Letters, Log, Pending, Registry, Store, Subscriptions, Upkeep,
 };
-use crate::verdict::{Failure, Outcome};
+use crate::verdict::{Code, Failure, Outcome};
 
 impl Store for FaultyStore {
     fn close(&self) {
@@ -118,8 +120,10 @@ impl Deliveries for FaultyStore {
         self.through(Effect::Writes, "hand back", |s| s.hand_back(token, keep_to))
     }
 
-    fn give_up(&self, token: ClaimToken, seq: Seq) -> Pending<()> {
-        self.through(Effect::Writes, "give up", |s| s.give_up(token, seq))
+    fn give_up(&self, token: ClaimToken, seq: Seq, started: bool) -> Pending<()> {
+        self.through(Effect::Writes, "give up", |s| {
+            s.give_up(token, seq, started)
+        })
     }
 
     fn reserve(
@@ -130,6 +134,18 @@ impl Deliveries for FaultyStore {
     ) -> Pending<Vec<Reserved>> {
         self.through(Effect::Writes, "reserve", |s| {
             s.reserve(subscription, keys, ttl)
+        })
+    }
+
+    fn forget_keys(
+        &self,
+        subscription: SubscriptionId,
+        key: Option<String>,
+        by: String,
+        dry_run: bool,
+    ) -> Pending<u64> {
+        self.through(Effect::Writes, "forget keys", |s| {
+            s.forget_keys(subscription, key, by, dry_run)
         })
     }
 
@@ -188,6 +204,10 @@ impl Deliveries for FaultyStore {
             s.replay(subscription, seq, by)
         })
     }
+
+    fn trail(&self, seq: Seq) -> Pending<Trail> {
+        self.through(Effect::Reads, "trail", |s| s.trail(seq))
+    }
 }
 
 impl Letters for FaultyStore {
@@ -199,20 +219,12 @@ impl Letters for FaultyStore {
         self.through(Effect::Reads, "count letters", |s| s.count_letters())
     }
 
-    fn act(&self, act: LetterAct, seen: Vec<(LetterId, u32)>, by: String) -> Pending<Acted> {
+    fn act(&self, act: LetterAct, seen: Vec<Seen>, by: String) -> Pending<Acted> {
         self.through(Effect::Writes, "act", |s| s.act(act, seen, by))
     }
 
-    fn edit(
-        &self,
-        id: LetterId,
-        attempts_seen: u32,
-        edited: Event,
-        by: String,
-    ) -> Pending<LetterId> {
-        self.through(Effect::Writes, "edit", |s| {
-            s.edit(id, attempts_seen, edited, by)
-        })
+    fn edit(&self, seen: Seen, edited: Event, by: String) -> Pending<LetterId> {
+        self.through(Effect::Writes, "edit", |s| s.edit(seen, edited, by))
     }
 }
 
@@ -309,12 +321,6 @@ impl Registry for FaultyStore {
         })
     }
 
-    fn count_unbridged(&self, counts: Vec<(EventType, u64)>) -> Pending<()> {
-        self.through(Effect::Writes, "count unbridged", |s| {
-            s.count_unbridged(counts)
-        })
-    }
-
     fn record(&self, facts: Vec<Fact>) -> Pending<()> {
         self.through(Effect::Writes, "record", |s| s.record(facts))
     }
@@ -345,15 +351,15 @@ impl Upkeep for FaultyStore {
         self.through(Effect::Reads, "figures", |s| s.figures())
     }
 
-    fn clear_queue(&self, by: String, dry_run: bool) -> Pending<u64> {
+    fn clear_queue_to(&self, by: String, last: Seq, dry_run: bool) -> Pending<u64> {
         self.through(Effect::Writes, "clear queue", |s| {
-            s.clear_queue(by, dry_run)
+            s.clear_queue_to(by, last, dry_run)
         })
     }
 
-    fn restore_queue(&self, by: String, dry_run: bool) -> Pending<u64> {
+    fn restore_queue_to(&self, by: String, last: Seq, dry_run: bool) -> Pending<u64> {
         self.through(Effect::Writes, "restore queue", |s| {
-            s.restore_queue(by, dry_run)
+            s.restore_queue_to(by, last, dry_run)
         })
     }
 
@@ -369,7 +375,42 @@ impl Upkeep for FaultyStore {
         &self,
         sql: String,
         limit: usize,
+        time_limit: Duration,
     ) -> Pending<(Vec<String>, Vec<Vec<serde_json::Value>>)> {
-        self.through(Effect::Reads, "query", |s| s.query(sql, limit))
+        self.through(Effect::Reads, "query", |s| s.query(sql, limit, time_limit))
+    }
+
+    fn delete_by_sql(&self, deletion: Deletion) -> Pending<Touched> {
+        self.through(Effect::Writes, "delete by SQL", |s| {
+            s.delete_by_sql(deletion)
+        })
+    }
+}
+
+impl Counting for FaultyStore {
+    fn count_places(&self, after: Seq, to: Seq) -> Pending<PlaceCounts> {
+        self.through(Effect::Reads, "count places", |s| s.count_places(after, to))
+    }
+
+    fn count_arrivals(
+        &self,
+        window: Window,
+        by_process: bool,
+        rest: Option<(Time, Seq)>,
+    ) -> Pending<ArrivalCounts> {
+        self.through(Effect::Reads, "count arrivals", |s| {
+            s.count_arrivals(window, by_process, rest)
+        })
+    }
+
+    fn count_facts(
+        &self,
+        window: Window,
+        codes: Vec<Code>,
+        rest: Option<i64>,
+    ) -> Pending<FactCounts> {
+        self.through(Effect::Reads, "count facts", |s| {
+            s.count_facts(window, codes, rest)
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::state::{DedupRow, World};
 use crate::event::{EventId, ProcessId};
 use crate::store::Error;
-use crate::store::deliveries::{DEDUP_MEMORY_FACTOR, Reserved};
+use crate::store::deliveries::{DEDUP_MEMORY_FACTOR, Reserved, is_key};
 use crate::store::subscriptions::SubscriptionId;
 
 impl World {
@@ -114,6 +114,36 @@ impl World {
         for ((id, key), event) in reserved {
             self.end_key(id, &key, event, false);
         }
+    }
+
+    /// Forgets keys at an operator's wish.
+    pub(super) fn forget_some_keys(
+        &mut self,
+        id: SubscriptionId,
+        key: Option<&str>,
+        by: String,
+        dry_run: bool,
+    ) -> Result<u64, Error> {
+        self.durable(id, "forget keys of")?;
+        let meant =
+            |of: SubscriptionId, known: &str| of == id && key.is_none_or(|key| is_key(known, key));
+        let confirmed = self
+            .dedup
+            .iter()
+            .filter(|((of, known), row)| meant(*of, known) && row.window_ends_at.is_some());
+        let count = confirmed.count() as u64;
+        if dry_run {
+            return Ok(count);
+        }
+        self.dedup.retain(|(of, known), row| {
+            let is_meant = meant(*of, known);
+            if is_meant {
+                row.earlier = None;
+            }
+            !(is_meant && row.window_ends_at.is_some())
+        });
+        self.note_act(id, "dedup.reset", by);
+        Ok(count)
     }
 
     /// Forgets keys that nobody needs to know any longer.

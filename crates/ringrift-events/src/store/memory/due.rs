@@ -11,6 +11,7 @@ use crate::clock::Time;
 use crate::event::{Event, EventId, ProcessId, Seq};
 use crate::store::deliveries::{LetterId, Redelivery, Settlement, Why};
 use crate::store::letters::LetterState;
+use crate::store::registry::Fact;
 use crate::store::subscriptions::{Kind, SubscriptionId};
 use crate::store::{Error, ErrorCode};
 use crate::verdict::{Code, Failure, Outcome};
@@ -297,7 +298,18 @@ impl World {
             return Err(Error::no_seq(seq));
         }
         let letter = self.row_of(id, seq, Why::Replay);
-        self.note_act(id, "events.replay", by);
+        let event = self.rows.get(&letter).map(|row| Arc::clone(&row.event));
+        let event = event.as_ref();
+        let fact = Fact {
+            event: event.map(|event| event.id),
+            seq: Some(seq),
+            event_type: event.map(|event| event.event_type.clone()),
+            subscription: Some(id),
+            act: Some((by, "events.replay".to_owned())),
+            evidence: json!({ "redelivery": letter }).to_string(),
+            ..self.fact(Some(Code::StReplayedAs))
+        };
+        self.note(fact);
         Ok(letter)
     }
 }

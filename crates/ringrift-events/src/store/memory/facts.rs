@@ -25,11 +25,14 @@ impl World {
             subscription: None,
             process: None,
             act: None,
+            generation: None,
             evidence: "{}".to_owned(),
         }
     }
 
-    pub(super) fn note(&mut self, fact: Fact) {
+    pub(super) fn note(&mut self, mut fact: Fact) {
+        let about = fact.subscription.and_then(|id| self.subscriptions.get(&id));
+        fact.generation = fact.generation.or(about.map(|one| one.generation));
         if self.facts.len() == FACTS_MAX {
             self.facts.pop_front();
         }

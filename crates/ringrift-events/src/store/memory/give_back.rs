@@ -18,11 +18,13 @@ impl World {
         };
         claim.events.retain(|seq| *seq <= keep_to);
         let (subscription, version) = (claim.subscription, claim.version);
+        let generation = claim.generation;
         if moved.is_empty() {
             return;
         }
         let row = ClaimRow {
             subscription,
+            generation,
             version,
             owner: None,
             fence: 1,
@@ -70,24 +72,21 @@ impl World {
         me: ProcessId,
         token: ClaimToken,
         seq: Seq,
+        started: bool,
     ) -> Result<(), Error> {
         if !self.check_claim(me, token)? || !self.held_events(token.id).contains(&seq) {
             return Ok(());
         }
         let id = self.claims[&token.id].subscription;
-        let key = self
-            .log
-            .get(&seq)
-            .and_then(|logged| logged.event.key.clone());
-        let keys = self.subscriptions.get(&id).map(|s| self.blocked_keys(s));
-        let blocked = keys.zip(key).is_some_and(|(keys, key)| keys.contains(&key));
-        // Behind an unfinished one of its key it cannot have started.
-        let why = if blocked {
-            Why::KeyBlocked
-        } else {
-            Why::HandedBack
-        };
-        self.row_of(id, seq, why);
+        let letter = self.row_of(id, seq, Why::HandedBack);
+        if let Some(row) = self.rows.get_mut(&letter)
+            && !started
+        {
+            row.attempts = 0;
+            row.attempts_total = 0;
+            let event = row.event.id;
+            self.release_keys(id, Some(event));
+        }
         Ok(())
     }
 }

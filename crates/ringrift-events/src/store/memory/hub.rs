@@ -1,11 +1,11 @@
 //! One home in memory, and the handles of its processes.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::state::{Life, World};
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, Signal};
 use crate::event::ProcessId;
 use crate::store::log::Appended;
 use crate::store::pending::Answer;
@@ -24,8 +24,7 @@ pub const MEMORY_EVENTS_MAX: usize = 2_000_000;
 pub struct MemoryHub(Arc<Home>);
 
 pub(super) struct Home {
-    world: Mutex<World>,
-    news: Condvar,
+    world: Arc<Signal<World>>,
     clock: SharedClock,
 }
 
@@ -56,8 +55,7 @@ impl MemoryHub {
     pub fn with_lease(clock: SharedClock, lease: Duration) -> MemoryHub {
         let world = World::new(clock.random(), lease);
         MemoryHub(Arc::new(Home {
-            world: Mutex::new(world),
-            news: Condvar::new(),
+            world: Signal::new(world),
             clock,
         }))
     }
@@ -98,12 +96,12 @@ impl Home {
     }
 
     fn lock(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+        self.world.lock()
     }
 
     pub(super) fn ring(&self) {
         self.lock().bell += 1;
-        self.news.notify_all();
+        self.world.notify();
     }
 }
 
@@ -164,14 +162,12 @@ impl MemoryStore {
     }
 
     pub(super) fn wait_bell(&self, seen: u64, at_most: Duration) -> u64 {
-        let world = self.home.lock();
-        let (world, _timed_out) = self
+        let world = self
             .home
-            .news
-            .wait_timeout_while(world, at_most, |world| {
+            .world
+            .wait_while(&*self.home.clock, at_most, |world| {
                 world.bell == seen && open(world, self.me).is_ok()
-            })
-            .unwrap_or_else(PoisonError::into_inner);
+            });
         world.bell
     }
 

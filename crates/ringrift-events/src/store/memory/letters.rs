@@ -2,19 +2,36 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::redeliveries::new_row;
 use super::state::{Row, World};
 use crate::event::Event;
 use crate::store::deliveries::{LetterId, Why};
-use crate::store::letters::{Acted, Letter, LetterAct, LetterFilter, LetterState};
+use crate::store::letters::{Acted, Letter, LetterAct, LetterFilter, LetterState, Seen};
 use crate::store::registry::Fact;
 use crate::store::{Error, ErrorCode};
 use crate::verdict::Code;
 
 /// Most letters in one answer.
 const LETTERS_MAX: usize = 100_000;
+
+/// What an act came to for one letter.
+enum One {
+    /// It changed; another half of its edit may have been discarded for it.
+    Changed {
+        gave_way: Option<LetterId>,
+    },
+    Left,
+    Ended,
+}
+
+/// Whether a letter may come back.
+enum Room {
+    /// It may, now that this one was discarded for it.
+    Made(Option<LetterId>),
+    Taken,
+}
 
 impl World {
     pub(super) fn letters(&self, filter: &LetterFilter) -> Vec<Letter> {
@@ -31,30 +48,40 @@ impl World {
         shown.count() as u64
     }
 
-    pub(super) fn act(&mut self, act: LetterAct, seen: Vec<(LetterId, u32)>, by: &str) -> Acted {
+    pub(super) fn act(&mut self, act: LetterAct, seen: Vec<Seen>, by: &str) -> Acted {
         let mut acted = Acted::default();
-        for (id, attempts) in seen {
-            if self.act_on(act, id, attempts) {
-                acted.changed += 1;
-                self.note_letter_act(act, id, by);
-            } else {
-                acted.left.push(id);
+        let mut changed = Vec::new();
+        for seen in seen {
+            match self.act_on(act, seen, by) {
+                One::Changed { gave_way } => {
+                    self.note_letter_act(act, seen.id, by);
+                    changed.push(seen.id);
+                    if let Some(at) = changed.iter().position(|id| Some(*id) == gave_way) {
+                        acted.left.push(changed.remove(at));
+                    }
+                }
+                One::Left => acted.left.push(seen.id),
+                One::Ended => {
+                    acted.left.push(seen.id);
+                    acted.ended.push(seen.id);
+                }
             }
         }
+        acted.changed = changed.len() as u64;
         acted
     }
 
-    fn act_on(&mut self, act: LetterAct, id: LetterId, seen: u32) -> bool {
-        let now = self.now;
+    fn act_on(&mut self, act: LetterAct, seen: Seen, by: &str) -> One {
+        let (now, id) = (self.now, seen.id);
         let Some(row) = self.rows.get_mut(&id) else {
-            return false;
+            return One::Left;
         };
-        if !row.is_letter() || row.attempts != seen {
-            return false;
+        if !row.is_letter() || !row.stands_as(seen) {
+            return One::Left;
         }
         match (act, row.state) {
             // Its thread still runs: a retry would run beside it.
-            (LetterAct::Retry | LetterAct::Discard, _) if row.held => return false,
+            (LetterAct::Retry | LetterAct::Discard, _) if row.held => return One::Left,
             (LetterAct::Retry, LetterState::Dead | LetterState::Retrying) => {
                 row.state = LetterState::Retrying;
                 row.due = Some(now);
@@ -64,11 +91,12 @@ impl World {
                 row.before = Some(row.state);
                 row.state = LetterState::Discarded;
             }
-            (LetterAct::Purge, LetterState::Running | LetterState::Purged) => return false,
+            (LetterAct::Purge, LetterState::Running | LetterState::Purged) => return One::Left,
             (LetterAct::Purge, state) => {
-                // Discarded first and purged then: it comes back to where it stood before both.
-                if state != LetterState::Discarded {
-                    row.before = Some(state);
+                // Discarded first and purged then: each is undone in its turn.
+                let before = row.before.replace(state);
+                if state == LetterState::Discarded {
+                    row.before_discard = before;
                 }
                 row.state = LetterState::Purged;
                 row.held = false;
@@ -76,23 +104,106 @@ impl World {
                 row.fence += 1;
             }
             (LetterAct::Restore, LetterState::Discarded | LetterState::Purged) => {
-                let Some(before) = row.before.take() else {
-                    return false;
-                };
-                row.state = before;
-                row.due = row.due.map(|due| due.max(now));
+                return self.restore(id, by);
             }
-            (LetterAct::Retry | LetterAct::Discard | LetterAct::Restore, _) => return false,
+            (LetterAct::Retry | LetterAct::Discard | LetterAct::Restore, _) => return One::Left,
         }
         row.changed_at = now;
-        true
+        One::Changed { gave_way: None }
+    }
+
+    fn restore(&mut self, id: LetterId, by: &str) -> One {
+        let Some(row) = self.rows.get(&id) else {
+            return One::Left;
+        };
+        let room = match row.before {
+            None => return One::Left,
+            Some(LetterState::Discarded) => Room::Made(None),
+            Some(LetterState::Retrying | LetterState::Dead) if self.is_over(row) => {
+                return One::Ended;
+            }
+            Some(
+                LetterState::Retrying
+                | LetterState::Running
+                | LetterState::Dead
+                | LetterState::Recovered
+                | LetterState::Expired
+                | LetterState::Purged,
+            ) => self.make_room(id, by),
+        };
+        match room {
+            Room::Taken => One::Left,
+            Room::Made(gave_way) => {
+                self.bring_back(id);
+                One::Changed { gave_way }
+            }
+        }
+    }
+
+    /// Whether nobody would run it any more: its subscription was removed, or sought since.
+    fn is_over(&self, row: &Row) -> bool {
+        self.subscriptions
+            .get(&row.subscription)
+            .is_none_or(|its| its.ended_at.is_some() || its.generation != row.generation)
+    }
+
+    /// Discards what an edit put in the letter's place, or what it was edited from, if that waits;
+    /// taken, with nothing changed, while it runs or a thread of it does, and once it succeeded:
+    /// then the letter's work is done.
+    fn make_room(&mut self, id: LetterId, by: &str) -> Room {
+        let Some(row) = self.rows.get(&id) else {
+            return Room::Taken;
+        };
+        let comes_back_open = row.before != Some(LetterState::Recovered);
+        let subscription = row.subscription;
+        let mut seen = vec![row.event.id];
+        let mut next = row.linked;
+        while let Some(event) = next
+            && !seen.contains(&event)
+        {
+            seen.push(event);
+            let other = self.rows.values_mut().find(|row| {
+                row.subscription == subscription && row.event.id == event && row.linked.is_some()
+            });
+            let Some(other) = other else { break };
+            let hidden_done = other.before == Some(LetterState::Recovered);
+            match other.state {
+                LetterState::Running => return Room::Taken,
+                LetterState::Recovered if comes_back_open => return Room::Taken,
+                LetterState::Purged if comes_back_open && hidden_done => return Room::Taken,
+                LetterState::Retrying | LetterState::Dead if other.held => return Room::Taken,
+                LetterState::Retrying | LetterState::Dead => {
+                    other.before = Some(other.state);
+                    other.state = LetterState::Discarded;
+                    other.fence += 1;
+                    other.changed_at = self.now;
+                    let heir = other.id;
+                    let evidence = json!({ "letter": heir, "in_favour_of": id });
+                    self.note_done("dlq.restore", heir, by, Some(Code::StDiscarded), &evidence);
+                    return Room::Made(Some(heir));
+                }
+                LetterState::Recovered
+                | LetterState::Discarded
+                | LetterState::Expired
+                | LetterState::Purged => next = other.linked,
+            }
+        }
+        Room::Made(None)
+    }
+
+    fn bring_back(&mut self, id: LetterId) {
+        let now = self.now;
+        if let Some(row) = self.rows.get_mut(&id)
+            && let Some(before) = row.before.take()
+        {
+            row.state = before;
+            row.before = row.before_discard.take();
+            row.due = row.due.map(|due| due.max(now));
+            row.changed_at = now;
+        }
     }
 
     fn note_letter_act(&mut self, act: LetterAct, id: LetterId, by: &str) {
-        let Some(row) = self.rows.get(&id) else {
-            return;
-        };
-        let (subscription, event) = (row.subscription, Arc::clone(&row.event));
         let name = match act {
             LetterAct::Retry => "dlq.retry",
             LetterAct::Discard => "dlq.discard",
@@ -104,30 +215,41 @@ impl World {
             LetterAct::Purge => Some(Code::StPurged),
             LetterAct::Retry | LetterAct::Restore => None,
         };
+        self.note_done(name, id, by, code, &json!({ "letter": id }));
+    }
+
+    /// Notes what an operator did to one letter.
+    fn note_done(
+        &mut self,
+        name: &str,
+        id: LetterId,
+        by: &str,
+        code: Option<Code>,
+        evidence: &Value,
+    ) {
+        let Some(row) = self.rows.get(&id) else {
+            return;
+        };
+        let (subscription, event) = (row.subscription, Arc::clone(&row.event));
         let fact = Fact {
             event: Some(event.id),
             seq: event.seq,
             event_type: Some(event.event_type.clone()),
             subscription: Some(subscription),
             act: Some((by.to_owned(), name.to_owned())),
-            evidence: json!({ "letter": id }).to_string(),
+            evidence: evidence.to_string(),
             ..self.fact(code)
         };
         self.note(fact);
     }
 
-    pub(super) fn edit(
-        &mut self,
-        id: LetterId,
-        attempts_seen: u32,
-        edited: Event,
-        by: &str,
-    ) -> Result<LetterId, Error> {
+    pub(super) fn edit(&mut self, seen: Seen, edited: Event, by: &str) -> Result<LetterId, Error> {
+        let id = seen.id;
         let row = self.row(id)?;
         let may = row.is_letter()
             && !row.held
             && matches!(row.state, LetterState::Dead | LetterState::Retrying);
-        if !may || row.attempts != attempts_seen {
+        if !may || !row.stands_as(seen) {
             let text = format!(
                 "cannot edit dead letter {}: it is {} after {} attempts",
                 id.0,
@@ -137,6 +259,7 @@ impl World {
             return Err(Error::new(ErrorCode::WrongState, text));
         }
         let (original, edited_id) = (row.event.id, edited.id);
+        let (failed, attempts_total) = (row.failed.clone(), row.attempts_total);
         // It is in no log, whatever place its original had.
         let edited = Arc::new(Event {
             seq: None,
@@ -145,6 +268,8 @@ impl World {
         let subscription = self.subscription(row.subscription)?;
         let mut twin = new_row(subscription, edited, Why::Replay, 0, self.now);
         twin.linked = Some(original);
+        // It takes the place of what failed, in sight from the start.
+        (twin.failed, twin.attempts_total) = (failed, attempts_total);
         let now = self.now;
         if let Some(row) = self.rows.get_mut(&id) {
             row.before = Some(row.state);
@@ -154,7 +279,10 @@ impl World {
             row.changed_at = now;
         }
         let twin = self.add_row(twin);
-        self.note_letter_act(LetterAct::Discard, id, by);
+        let evidence = json!({ "letter": id, "redelivery": twin });
+        self.note_done("dlq.edit", twin, by, None, &evidence);
+        let evidence = json!({ "letter": id, "edited_as": edited_id, "redelivery": twin });
+        self.note_done("dlq.edit", id, by, Some(Code::StDiscarded), &evidence);
         Ok(twin)
     }
 }
@@ -168,6 +296,7 @@ fn wanted(row: &Row, filter: &LetterFilter) -> bool {
     let created = row.failed.as_ref().map(|failed| failed.first_at);
     states
         && (filter.ids.is_empty() || filter.ids.contains(&row.id))
+        && filter.event.is_none_or(|event| event == row.event.id)
         && filter
             .handler
             .as_ref()

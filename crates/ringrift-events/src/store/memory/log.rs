@@ -8,8 +8,8 @@ use super::state::World;
 use crate::clock::Time;
 use crate::event::{Event, EventId, Seq};
 use crate::store::log::{
-    APPEND_DRAFTS_MAX, Appended, Batch, EventRef, Head, IDEMPOTENCY_WINDOW, Logged, Page,
-    READ_BYTES_MAX, TypeSet,
+    APPEND_DRAFTS_MAX, Appended, Batch, Draft, EventRef, Head, IDEMPOTENCY_WINDOW, Logged,
+    Original, Page, READ_BYTES_MAX, TypeSet,
 };
 use crate::store::{Error, ErrorCode};
 
@@ -29,13 +29,11 @@ impl World {
                 Some(key) => self.by_key(&staged, key, &draft.event)?,
                 None => None,
             };
-            let by_id = || {
-                self.by_id
-                    .get(&draft.event.id)
-                    .or(staged.ids.get(&draft.event.id))
+            let known = match by_key {
+                Some(seq) => Some(seq),
+                None => self.by_id(&staged, &draft.event)?,
             };
-            let known = by_key.or_else(|| by_id().copied());
-            let seq = known.unwrap_or_else(|| staged.add(self.head, &draft.event));
+            let seq = known.unwrap_or_else(|| staged.add(self.head, draft));
             if let Some(key) = draft.idempotency_key.clone().filter(|_| by_key.is_none()) {
                 staged.keys.insert(key, seq);
             }
@@ -78,37 +76,38 @@ impl World {
             // Retention may have taken it: nothing is left that a duplicate could name.
             return Ok(None);
         };
-        if original.payload == event.payload && original.event_type == event.event_type {
-            return Ok(Some(seq));
+        Original::of(original).check_repeated(event, Some(key))?;
+        Ok(Some(seq))
+    }
+
+    /// The place of the event that has this id.
+    fn by_id(&self, staged: &Staged, event: &Event) -> Result<Option<Seq>, Error> {
+        let known = self.by_id.get(&event.id).or(staged.ids.get(&event.id));
+        if let Some(original) = known.and_then(|seq| self.at(staged, *seq)) {
+            Original::of(original).check_repeated(event, None)?;
         }
-        Err(Error::new(
-            ErrorCode::IdempotencyConflict,
-            format!(
-                "the idempotency key {key:?} was used for event {} with another payload or type",
-                original.id
-            ),
-        )
-        .with_next(format!("ringrift events show {}", original.id)))
+        Ok(known.copied())
     }
 
     fn at<'a>(&'a self, staged: &'a Staged, seq: Seq) -> Option<&'a Event> {
         let new = usize::try_from(seq.0 - self.head.0 - 1).ok();
         match new {
-            Some(index) => staged.fresh.get(index).map(|event| &**event),
+            Some(index) => staged.fresh.get(index).map(|draft| &*draft.event),
             None => self.log.get(&seq).map(|logged| &*logged.event),
         }
     }
 
     fn commit(&mut self, staged: Staged, committed_at: Time) {
-        for event in staged.fresh {
+        for draft in staged.fresh {
             self.head = self.head.next();
-            let mut event = Event::clone(&event);
+            let mut event = Event::clone(&draft.event);
             event.seq = Some(self.head);
             self.by_id.insert(event.id, self.head);
             let logged = Logged {
                 event: Arc::new(event),
                 committed_at,
                 deleted_at: None,
+                call_site: draft.call_site.map(|site| site.to_string()),
             };
             self.log.insert(self.head, logged);
         }
@@ -211,15 +210,16 @@ impl World {
 /// What a batch adds, before it is committed.
 #[derive(Default)]
 struct Staged {
-    fresh: Vec<Arc<Event>>,
+    fresh: Vec<Draft>,
     ids: HashMap<EventId, Seq>,
     keys: HashMap<String, Seq>,
 }
 
 impl Staged {
     /// Adds an event; answers the place it will have.
-    fn add(&mut self, head: Seq, event: &Arc<Event>) -> Seq {
-        self.fresh.push(Arc::clone(event));
+    fn add(&mut self, head: Seq, draft: &Draft) -> Seq {
+        let event = &draft.event;
+        self.fresh.push(draft.clone());
         let seq = Seq(head.0 + i64::try_from(self.fresh.len()).unwrap_or(0));
         self.ids.insert(event.id, seq);
         seq

@@ -17,6 +17,7 @@ mod state;
 mod verbs;
 
 mod claims;
+mod counting;
 mod dedup;
 mod due;
 mod facts;
@@ -24,6 +25,7 @@ mod give_back;
 mod letters;
 mod log;
 mod matching;
+mod records;
 mod redeliveries;
 mod registry;
 mod retention;
@@ -34,8 +36,13 @@ mod standing;
 mod subscriptions;
 mod takeover;
 mod tallies;
+mod trail;
 mod upkeep;
+mod watching;
+mod watching_verbs;
 
+#[cfg(test)]
+pub(crate) mod harness;
 #[cfg(test)]
 mod tests;
 

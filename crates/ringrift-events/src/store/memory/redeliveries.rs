@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::state::{Delivery, Failed, Row, Subscription, World};
 use crate::clock::Time;
 use crate::event::{Event, ProcessId, Seq};
 use crate::store::deliveries::{LetterId, Why};
-use crate::store::letters::LetterState;
+use crate::store::evidence;
+use crate::store::letters::{LetterState, Seen};
 use crate::store::subscriptions::{Kind, SubscriptionId};
 use crate::verdict::{Code, Failure};
 
 impl Row {
+    /// Whether it has neither run nor been retried since it was seen.
+    pub(super) fn stands_as(&self, seen: Seen) -> bool {
+        (self.attempts, self.attempts_total) == (seen.attempts, seen.attempts_total)
+    }
+
     /// Retrying, running or dead: it has not come to its end.
     pub(super) fn is_unfinished(&self) -> bool {
         match self.state {
@@ -29,13 +33,12 @@ impl Row {
         matches!(self.state, LetterState::Retrying | LetterState::Running)
     }
 
-    /// A dead letter of this subscription; live ones share theirs by the handler's name.
+    /// A redelivery of this subscription; live ones share theirs by the handler's name.
     pub(super) fn is_of(&self, subscription: &Subscription) -> bool {
-        let same = match self.kind {
+        match self.kind {
             Kind::Durable => self.subscription == subscription.id,
             Kind::Live => subscription.kind == Kind::Live && self.handler == subscription.name,
-        };
-        same && self.is_letter()
+        }
     }
 
     pub(super) fn is_letter(&self) -> bool {
@@ -86,7 +89,11 @@ impl World {
         };
         let first_at = row.failed.as_ref().map_or(now, |failed| failed.first_at);
         row.failed = Some(Failed {
-            last: failure.clone(),
+            // A letter keeps no more; the fact does.
+            last: Failure {
+                circumstances: None,
+                ..failure.clone()
+            },
             first_at,
             last_at: now,
         });
@@ -100,13 +107,8 @@ impl World {
             Some(_) => LetterState::Retrying,
         };
         let (subscription, event) = (row.subscription, Arc::clone(&row.event));
-        let evidence = json!({
-            "error": failure.message,
-            "attempts": row.attempts,
-            "letter": id,
-            "next_retry_at": retry_at,
-            "step": failure.step,
-        });
+        let letter = (id.0, row.attempts);
+        let evidence = evidence::of_failure(failure, letter, retry_at);
         let code = failure.kind.code();
         self.verdict(code, subscription, &event, Some(me), evidence.clone());
         if retry_at.is_none() && code != Code::StDead {
@@ -139,7 +141,6 @@ impl World {
         for number in open {
             self.close(number);
             if let Some(claim) = self.claims.get_mut(&number) {
-                claim.owner = None;
                 claim.fence += 1;
             }
         }
@@ -199,6 +200,7 @@ pub(super) fn new_row(
         failed: None,
         linked: None,
         before: None,
+        before_discard: None,
         changed_at: now,
     }
 }

@@ -2,7 +2,9 @@
 
 use super::state::{Life, Member, World};
 use crate::clock::Time;
-use crate::event::{EventType, ProcessId, Seq};
+use crate::coded::quoted;
+use crate::event::{ProcessId, Seq};
+use crate::store::records::Present;
 use crate::store::registry::{
     Command, Counters, DaemonState, DeclaredType, Liveness, ProcessIdentity, ProcessState, Recent,
     Running, Slot,
@@ -11,9 +13,6 @@ use crate::store::{Error, ErrorCode};
 
 /// Running handlers a page has room for.
 const SLOTS_MAX: usize = 512;
-
-/// Last deliveries a page keeps.
-const RECENT_MAX: usize = 256;
 
 /// A living process without a beat for this long shows as hung.
 const HUNG_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
@@ -29,6 +28,8 @@ impl World {
             polled_to: Seq::START,
             slots: Vec::new(),
             recent: std::collections::VecDeque::new(),
+            present: Present::default(),
+            stalls: Vec::new(),
             hosts: std::collections::BTreeMap::new(),
             ended_at: None,
             swept: false,
@@ -84,6 +85,10 @@ impl World {
             recent: member.recent.iter().cloned().collect(),
             polled_to: member.polled_to,
             blocked_by: None,
+            hosts: member.present.hosts.clone(),
+            stalls: member.stalls.clone(),
+            load: member.present.load,
+            cycles: member.present.cycles.clone(),
         }
     }
 
@@ -126,7 +131,7 @@ impl World {
             *slot = None;
         }
         member.recent.push_front(recent);
-        member.recent.truncate(RECENT_MAX);
+        member.recent.truncate(crate::store::registry::RECENT_MAX);
     }
 
     pub(super) fn elect(&mut self, me: ProcessId, role: &str) -> bool {
@@ -223,19 +228,13 @@ impl World {
                     new.value, old.declaration, new.declaration
                 );
                 let error = Error::new(ErrorCode::TypeDiffers, text);
-                return Err(error.with_next(format!("ringrift types show {}", new.value)));
+                return Err(error.with_next(format!("ringrift types show {}", quoted(&new.value))));
             }
         }
         for new in types {
             self.types.insert(new.value.clone(), new);
         }
         Ok(())
-    }
-
-    pub(super) fn count_unbridged(&mut self, me: ProcessId, counts: Vec<(EventType, u64)>) {
-        for (event_type, count) in counts {
-            *self.unbridged.entry((me, event_type)).or_default() += count;
-        }
     }
 }
 

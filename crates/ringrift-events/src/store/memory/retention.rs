@@ -55,7 +55,7 @@ impl World {
         };
         let owed = self.unfinished(subscription);
         swept.expired += owed.len() as u64;
-        self.end_owed(id, &owed, Code::StExpired, "retention");
+        self.end_owed(id, &owed, self.head, Code::StExpired, "retention");
         self.close_claims(id);
         for row in self.rows.values_mut() {
             if row.subscription == id && row.is_unfinished() {

@@ -47,12 +47,14 @@ impl World {
         let subscription = self.subscriptions.get_mut(&id)?;
         let moved = subscription.cursor < cursor;
         subscription.cursor = cursor;
+        let generation = subscription.generation;
         if taken.is_empty() {
             // Everything it looked at waits for its key: what follows may not.
             return moved.then(|| self.claim_range(me, id, version, max))?;
         }
         let number = self.add_claim(ClaimRow {
             subscription: id,
+            generation,
             version: in_version,
             owner: Some(me),
             fence: 1,

@@ -1,5 +1,7 @@
 //! Moving a subscription, and ending what it owed.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::state::{Delivery, Subscription, World};
@@ -31,15 +33,16 @@ impl World {
         if dry_run {
             return Ok(sought);
         }
-        self.end_owed(id, &skipped, Code::StSkippedBySeek, &by);
+        self.end_owed(id, &skipped, to, Code::StSkippedBySeek, &by);
         self.close_claims(id);
         self.discard_rows(id);
         self.release_keys(id, None);
+        let now = self.now;
         if let Some(subscription) = self.subscriptions.get_mut(&id) {
+            subscription.end_generation(now);
             subscription.generation = sought.generation;
             subscription.base = to;
             subscription.cursor = to;
-            subscription.deliveries.clear();
             // Sought before its beginning: the first version is for what lies there, too.
             let first = &mut subscription.versions[0].0;
             first.valid_from = first.valid_from.min(to.next());
@@ -84,10 +87,36 @@ impl World {
         owed.map(|(seq, _)| seq).filter(open).collect()
     }
 
-    /// Keeps one verdict for the range that these deliveries span.
-    pub(super) fn end_owed(&mut self, id: SubscriptionId, owed: &[Seq], code: Code, by: &str) {
-        if let (Some(first), Some(last)) = (owed.first(), owed.last()) {
-            let evidence = json!({ "by": by, "deliveries": owed.len() });
+    /// Keeps one verdict for the range that these deliveries span, and one for each up to `to` that
+    /// has a redelivery of its own and has not failed. Call it before the redeliveries end.
+    pub(super) fn end_owed(
+        &mut self,
+        id: SubscriptionId,
+        owed: &[Seq],
+        to: Seq,
+        code: Code,
+        by: &str,
+    ) {
+        let rows = self.rows.values().filter(|row| {
+            row.subscription == id
+                && row.is_going()
+                && !row.is_letter()
+                && !self.is_withdrawn(row)
+                && row.event.seq.is_none_or(|seq| seq <= to)
+        });
+        let again: Vec<_> = rows.map(|row| (row.id, Arc::clone(&row.event))).collect();
+        for (letter, event) in again {
+            let evidence = json!({ "by": by, "redelivery": letter });
+            self.verdict(code, id, &event, None, evidence);
+        }
+        let deliveries = self.subscriptions.get(&id).map(|s| &s.deliveries);
+        let plain = owed.iter().filter(|seq| {
+            let state = deliveries.and_then(|deliveries| deliveries.get(seq));
+            !matches!(state, Some(Delivery::Again(_)))
+        });
+        let plain: Vec<Seq> = plain.copied().collect();
+        if let (Some(first), Some(last)) = (plain.first(), plain.last()) {
+            let evidence = json!({ "by": by, "deliveries": plain.len() });
             self.verdict_range(code, id, (*first, *last), evidence);
         }
     }

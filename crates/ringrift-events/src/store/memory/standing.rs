@@ -1,7 +1,8 @@
 //! How subscriptions stand.
 
-use super::state::{Delivery, Subscription, World};
+use super::state::{Delivery, Row, Subscription, World};
 use crate::event::Seq;
+use crate::store::deliveries::Why;
 use crate::store::letters::LetterState;
 use crate::store::subscriptions::{Kind, SubscriptionState};
 
@@ -17,7 +18,10 @@ impl World {
     }
 
     fn state_of(&self, subscription: &Subscription) -> SubscriptionState {
-        let letters = || self.rows.values().filter(|row| row.is_of(subscription));
+        let letters = || {
+            let rows = self.rows.values();
+            rows.filter(|row| row.is_of(subscription) && row.is_letter())
+        };
         let (cursor, settled) = self.marks(subscription);
         SubscriptionState {
             id: subscription.id,
@@ -36,9 +40,29 @@ impl World {
             dead: letters()
                 .filter(|row| row.state == LetterState::Dead)
                 .count() as u64,
+            again: self
+                .going(subscription)
+                .filter(|row| !row.is_letter())
+                .count() as u64,
+            owed_after: self.owed_from(subscription, settled),
             ended_at: subscription.ended_at,
             hosts: self.hosts_of(subscription.id),
         }
+    }
+
+    /// What runs again without anybody's help.
+    fn going<'a>(&'a self, subscription: &'a Subscription) -> impl Iterator<Item = &'a Row> + 'a {
+        self.rows
+            .values()
+            .filter(|row| row.is_of(subscription) && row.is_going() && !self.is_withdrawn(row))
+    }
+
+    /// The place before the oldest delivery of the log that is not settled or comes again.
+    fn owed_from(&self, subscription: &Subscription, settled: Seq) -> Seq {
+        let of_the_log = |row: &&Row| row.kind == Kind::Durable && row.why != Why::Replay;
+        let again = self.going(subscription).filter(of_the_log);
+        let oldest = again.filter_map(|row| row.event.seq).min();
+        oldest.map_or(settled, |seq| settled.min(Seq(seq.0 - 1)))
     }
 
     /// The cursor and the settled position, or twice its poller's place for a live one.
@@ -63,7 +87,7 @@ impl World {
         let owned = |id: &i64| {
             self.claims
                 .get(id)
-                .is_some_and(|claim| claim.owner.is_some())
+                .is_some_and(|claim| claim.open && claim.owner.is_some())
         };
         let states = subscription.deliveries.values();
         states

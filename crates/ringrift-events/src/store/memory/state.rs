@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::matching::Matcher;
+use super::records::Records;
+use super::watching::Watches;
 use crate::clock::Time;
-use crate::event::{Event, EventId, EventType, ProcessId, Seq};
+use crate::event::{Event, EventId, ProcessId, Seq};
 use crate::store::deliveries::{LetterId, Why};
 use crate::store::letters::LetterState;
 use crate::store::log::Logged;
+use crate::store::records::{Present, Stall};
 use crate::store::registry::{
     Command, Counters, DaemonState, DeclaredType, Fact, ProcessIdentity, Recent, Running,
 };
@@ -22,6 +25,8 @@ pub(super) struct World {
     pub(super) monotonic: Duration,
     pub(super) lease: Duration,
     pub(super) incarnation: u64,
+    /// Who last looked for dead processes, and when.
+    pub(super) swept: Option<(ProcessId, Time)>,
     /// The last place given out.
     pub(super) head: Seq,
     pub(super) log: BTreeMap<Seq, Logged>,
@@ -41,8 +46,9 @@ pub(super) struct World {
     pub(super) last_command: i64,
     pub(super) types: BTreeMap<String, DeclaredType>,
     pub(super) catalogs: BTreeMap<u64, String>,
-    pub(super) unbridged: BTreeMap<(ProcessId, EventType), u64>,
+    pub(super) records: Records,
     pub(super) facts: VecDeque<Fact>,
+    pub(super) watches: Watches,
     /// Raised when something may be new.
     pub(super) bell: u64,
 }
@@ -57,6 +63,10 @@ pub(super) struct Subscription {
     pub(super) process: Option<ProcessId>,
     pub(super) generation: Generation,
     pub(super) paused: Option<(Time, String)>,
+    /// When the generation began.
+    pub(super) began_at: Time,
+    /// The generations before it, oldest first; see [`super::trail`] for the bound.
+    pub(super) past: VecDeque<Past>,
     /// The generation covers the log after this place.
     pub(super) base: Seq,
     /// Everything up to here is claimed or passed.
@@ -67,6 +77,16 @@ pub(super) struct Subscription {
     /// The numbers of its open claims.
     pub(super) open: BTreeSet<i64>,
     /// The deliveries of this generation that no longer wait.
+    pub(super) deliveries: BTreeMap<Seq, Delivery>,
+}
+
+/// A generation that is over.
+pub(super) struct Past {
+    pub(super) generation: Generation,
+    pub(super) began_at: Time,
+    pub(super) ended_at: Time,
+    pub(super) base: Seq,
+    pub(super) cursor: Seq,
     pub(super) deliveries: BTreeMap<Seq, Delivery>,
 }
 
@@ -87,6 +107,7 @@ pub(super) enum Delivery {
 /// An open or closed claim.
 pub(super) struct ClaimRow {
     pub(super) subscription: SubscriptionId,
+    pub(super) generation: Generation,
     pub(super) version: i64,
     pub(super) owner: Option<ProcessId>,
     pub(super) fence: i64,
@@ -127,6 +148,8 @@ pub(super) struct Row {
     pub(super) linked: Option<EventId>,
     /// Where it stood before it was discarded or purged.
     pub(super) before: Option<LetterState>,
+    /// Where it stood before it was discarded, once that is purged.
+    pub(super) before_discard: Option<LetterState>,
     pub(super) changed_at: Time,
 }
 
@@ -170,6 +193,9 @@ pub(super) struct Member {
     pub(super) polled_to: Seq,
     pub(super) slots: Vec<Option<Running>>,
     pub(super) recent: VecDeque<Recent>,
+    /// What it shows of itself.
+    pub(super) present: Present,
+    pub(super) stalls: Vec<Stall>,
     /// The versions it hosts.
     pub(super) hosts: BTreeMap<SubscriptionId, i64>,
     pub(super) ended_at: Option<Time>,
@@ -184,6 +210,7 @@ impl World {
             monotonic: Duration::ZERO,
             lease,
             incarnation,
+            swept: None,
             head: Seq::START,
             log: BTreeMap::new(),
             by_id: HashMap::new(),
@@ -201,8 +228,9 @@ impl World {
             last_command: 0,
             types: BTreeMap::new(),
             catalogs: BTreeMap::new(),
-            unbridged: BTreeMap::new(),
+            records: Records::default(),
             facts: VecDeque::new(),
+            watches: Watches::default(),
             bell: 1,
         }
     }

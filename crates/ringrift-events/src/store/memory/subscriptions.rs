@@ -1,12 +1,15 @@
 //! Subscribing, unsubscribing, pausing, removing, and how subscriptions stand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde_json::json;
 
 use super::matching::Matcher;
 use super::state::{Delivery, Life, Subscription, World};
 use crate::event::{ProcessId, Seq};
 use crate::store::deliveries::Why;
 use crate::store::letters::LetterState;
+use crate::store::registry::Fact;
 use crate::store::subscriptions::{
     Definition, Generation, Kind, Start, Subscribed, SubscriptionId, Version,
 };
@@ -37,7 +40,7 @@ impl World {
             return Err(no_subscription(id));
         };
         let current = &subscription.current().0.definition;
-        if *current != definition {
+        if !current.is_same(&definition) {
             if !replace {
                 return Err(current.differs(&definition));
             }
@@ -72,6 +75,8 @@ impl World {
             process: is_live.then_some(me),
             generation: Generation(1),
             paused: None,
+            began_at: self.now,
+            past: VecDeque::new(),
             base: before,
             cursor: before,
             ended_at: None,
@@ -160,12 +165,15 @@ impl World {
         }
     }
 
-    pub(super) fn hosts_of(&self, id: SubscriptionId) -> Vec<ProcessId> {
-        let hosting = self
+    /// The living processes that host it, each with its version.
+    pub(super) fn hosts_of(&self, id: SubscriptionId) -> BTreeMap<ProcessId, i64> {
+        let living = self
             .members
             .iter()
-            .filter(|(_, member)| member.life == Life::Alive && member.hosts.contains_key(&id));
-        hosting.map(|(process, _)| *process).collect()
+            .filter(|(_, member)| member.life == Life::Alive);
+        living
+            .filter_map(|(process, member)| Some((*process, *member.hosts.get(&id)?)))
+            .collect()
     }
 
     pub(super) fn subscription(&self, id: SubscriptionId) -> Result<&Subscription, Error> {
@@ -207,16 +215,34 @@ impl World {
             let text = format!("cannot pause {:?}: it has ended", subscription.name);
             return Err(Error::new(ErrorCode::WrongState, text).with_next("ringrift subs ls"));
         }
-        let now = self.now;
+        let (now, head) = (self.now, self.head);
         let Some(subscription) = self.subscriptions.get_mut(&id) else {
             return Err(no_subscription(id));
         };
         if subscription.paused.is_some() == paused {
             return Ok(false);
         }
-        subscription.paused = paused.then(|| (now, by.clone()));
-        let act = if paused { "subs.pause" } else { "subs.resume" };
-        self.note_act(id, act, by);
+        let next = paused.then(|| (now, by.clone()));
+        let before = std::mem::replace(&mut subscription.paused, next);
+        let Some((paused_at, paused_by)) = before else {
+            self.note_act(id, "subs.pause", by);
+            return Ok(true);
+        };
+        // What it kept from being claimed is told of those events for ever.
+        let held = subscription.kind == Kind::Durable && subscription.cursor < head;
+        let held = held.then(|| (subscription.cursor.next(), head));
+        let evidence = json!({
+            "name": subscription.name, "paused_at": paused_at.to_sql(), "paused_by": paused_by
+        });
+        let fact = Fact {
+            seq: held.map(|(first, _)| first),
+            seq_to: held.map(|(_, last)| last),
+            subscription: Some(id),
+            act: Some((by, "subs.resume".to_owned())),
+            evidence: evidence.to_string(),
+            ..self.fact(held.map(|_| Code::RtPaused))
+        };
+        self.note(fact);
         Ok(true)
     }
 
@@ -241,7 +267,7 @@ impl World {
     ) -> Result<u64, Error> {
         let subscription = self.standing(id, "remove")?;
         let hosts = self.hosts_of(id);
-        if let Some(host) = hosts.first() {
+        if let Some((host, _)) = hosts.first_key_value() {
             let text = format!(
                 "cannot remove {:?}: process {host} hosts it",
                 subscription.name
@@ -253,7 +279,7 @@ impl World {
         if dry_run {
             return Ok(count);
         }
-        self.end_owed(id, &owed, Code::StSubscriptionRemoved, &by);
+        self.end_owed(id, &owed, self.head, Code::StSubscriptionRemoved, &by);
         self.discard_rows(id);
         self.close_claims(id);
         let now = self.now;

@@ -15,6 +15,7 @@ use crate::verdict::{Code, Failure, FailureKind, RetryWish};
 
 impl World {
     pub(super) fn take_over(&mut self, me: ProcessId, rules: &SweepRules) -> Swept {
+        self.swept = Some((me, self.now));
         let mut swept = Swept::default();
         let lost: Vec<(ProcessId, Life)> = self
             .members
@@ -52,6 +53,10 @@ impl World {
         self.free_held_of(me);
         self.return_rows(me, &ran, Why::HandedBack);
         self.release_keys_of(me);
+        if let Some(member) = self.members.get_mut(&me) {
+            // Leaving is the last sign of life.
+            member.beat_at = self.now;
+        }
         self.end(me, Life::Left);
         self.bury(me);
     }
@@ -197,6 +202,7 @@ impl World {
                 took: Duration::ZERO,
                 step: None,
                 wish: RetryWish::Never,
+                circumstances: None,
             };
             self.fail_row(id, process, &failure, None, false);
             self.release_keys(subscription, Some(event.id));
@@ -227,6 +233,7 @@ impl World {
         for id in hosted {
             self.unhost(process, id);
         }
+        self.end_host_records(process);
         if let Some(member) = self.members.get_mut(&process) {
             member.swept = true;
             member.slots.clear();

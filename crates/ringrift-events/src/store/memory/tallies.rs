@@ -18,18 +18,7 @@ impl World {
     }
 
     fn tally(&self, subscription: &Subscription) -> Tally {
-        let mut tally = Tally {
-            subscription: subscription.id,
-            generation: subscription.generation,
-            matching: 0,
-            waiting: 0,
-            claimed: 0,
-            done: 0,
-            retrying: 0,
-            dead: 0,
-            discarded: 0,
-            expired: 0,
-        };
+        let mut tally = Tally::of(subscription.id, subscription.generation);
         for (seq, _) in self.owed_after(subscription, subscription.base) {
             tally.matching += 1;
             *self.count_of(&mut tally, subscription, seq) += 1;

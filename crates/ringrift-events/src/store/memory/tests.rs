@@ -1,60 +1,11 @@
 //! The suite that every store passes, on memory.
 
-use std::sync::Arc;
-
-use super::{MemoryHub, MemoryStore};
-use crate::clock::{ManualClock, SharedClock, Time};
-use crate::event::ProcessId;
-use crate::store::Store;
-use crate::store::conformance::{Harness, compare, promises, run};
-use crate::store::registry::ProcessIdentity;
-
-struct InMemory {
-    hub: MemoryHub,
-    clock: Arc<ManualClock>,
-}
-
-impl InMemory {
-    fn new() -> InMemory {
-        let clock = Arc::new(ManualClock::new(Time(1_767_225_600_000_000), 11));
-        let shared: SharedClock = clock.clone();
-        InMemory {
-            hub: MemoryHub::new(shared),
-            clock,
-        }
-    }
-}
-
-impl Harness for InMemory {
-    fn clock(&self) -> &Arc<ManualClock> {
-        &self.clock
-    }
-
-    fn open(&self) -> Arc<dyn Store> {
-        let store: Arc<MemoryStore> = self.hub.open(ProcessIdentity {
-            id: ProcessId::new(&*self.clock),
-            host: "here".to_owned(),
-            pid: 1,
-            command: "test".to_owned(),
-            started_at: Time(0),
-            catalog_hash: 0,
-            version: "0".to_owned(),
-        });
-        store
-    }
-
-    fn kill(&self, process: &Arc<dyn Store>) {
-        self.hub.kill(process.process());
-    }
-
-    fn hang(&self, process: &Arc<dyn Store>) {
-        self.hub.hang(process.process());
-    }
-}
+use super::harness::InMemory;
+use crate::store::conformance::{compare, promises, run};
 
 #[test]
 fn memory_keeps_every_promise() {
-    let broken = run("", InMemory::new);
+    let broken = run("", || InMemory::new(11));
     assert!(broken.is_empty(), "{broken:#?}");
 }
 
@@ -70,7 +21,7 @@ fn every_promise_has_a_name_of_its_own() {
 #[test]
 fn two_memories_never_differ() {
     for seed in 1..=20 {
-        let [one, two] = [InMemory::new(), InMemory::new()];
+        let [one, two] = [InMemory::new(11), InMemory::new(11)];
         if let Err(broken) = compare(seed, 300, &one, &two) {
             panic!("{broken}");
         }

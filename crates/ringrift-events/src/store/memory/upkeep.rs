@@ -39,8 +39,9 @@ impl World {
         self.pending().len() as u64
     }
 
-    pub(super) fn clear_queue(&mut self, by: String, dry_run: bool) -> u64 {
-        let pending = self.pending();
+    pub(super) fn clear_queue(&mut self, by: String, last: Seq, dry_run: bool) -> u64 {
+        let mut pending = self.pending();
+        pending.retain(|seq| *seq <= last);
         if dry_run {
             return pending.len() as u64;
         }
@@ -78,10 +79,10 @@ impl World {
         }
     }
 
-    pub(super) fn restore_queue(&mut self, by: String, dry_run: bool) -> u64 {
+    pub(super) fn restore_queue(&mut self, by: String, last: Seq, dry_run: bool) -> u64 {
         let hidden = self
             .log
-            .iter()
+            .range(..=last)
             .filter(|(_, logged)| logged.deleted_at.is_some());
         let hidden: Vec<Seq> = hidden.map(|(seq, _)| *seq).collect();
         if dry_run {
@@ -144,7 +145,11 @@ impl World {
             oldest: self.log.keys().next().copied().unwrap_or_default(),
             file_bytes: 0,
             wal_bytes: 0,
+            wal_reader: None,
             letters: self.count_letters(),
+            swept: self.swept,
+            write_lock: None,
+            held_back: Vec::new(),
             notes: vec!["this store is in memory: it ends with its process".to_owned()],
         }
     }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::hub::MemoryStore;
 use crate::clock::Time;
-use crate::event::{Event, EventId, EventType, ProcessId, Seq};
+use crate::event::{Event, EventId, ProcessId, Seq};
 use crate::store::deliveries::{
     Claim, ClaimToken, LetterId, Redelivery, Reserved, Settle, Settlement, Want,
 };
-use crate::store::letters::{Acted, Letter, LetterAct, LetterFilter};
+use crate::store::letters::{Acted, Letter, LetterAct, LetterFilter, Seen};
 use crate::store::log::{Appended, Batch, EventRef, Head, Logged, OnCommit, Page, TypeSet};
 use crate::store::registry::{
     Command, Counters, DaemonState, DeclaredType, Fact, FactFilter, ProcessState, Recent, Running,
@@ -19,7 +19,8 @@ use crate::store::registry::{
 use crate::store::subscriptions::{
     Definition, SeekTo, Sought, Subscribed, SubscriptionId, SubscriptionState,
 };
-use crate::store::upkeep::{Checked, Figures, SweepRules, Swept, Tally};
+use crate::store::trail::Trail;
+use crate::store::upkeep::{Checked, Deletion, Figures, SweepRules, Swept, Tally, Touched};
 use crate::store::{
     Deliveries, Error, ErrorCode, Letters, Log, Pending, Registry, Store, Subscriptions, Upkeep,
 };
@@ -102,8 +103,8 @@ impl Deliveries for MemoryStore {
         back
     }
 
-    fn give_up(&self, token: ClaimToken, seq: Seq) -> Pending<()> {
-        let given = self.verb(|world, me| world.give_up(me, token, seq));
+    fn give_up(&self, token: ClaimToken, seq: Seq, started: bool) -> Pending<()> {
+        let given = self.verb(|world, me| world.give_up(me, token, seq, started));
         self.ring_all();
         given
     }
@@ -115,6 +116,16 @@ impl Deliveries for MemoryStore {
         ttl: Duration,
     ) -> Pending<Vec<Reserved>> {
         self.verb(|world, me| world.reserve(me, subscription, keys, ttl))
+    }
+
+    fn forget_keys(
+        &self,
+        subscription: SubscriptionId,
+        key: Option<String>,
+        by: String,
+        dry_run: bool,
+    ) -> Pending<u64> {
+        self.verb(|world, _| world.forget_some_keys(subscription, key.as_deref(), by, dry_run))
     }
 
     fn claim_due(
@@ -164,6 +175,10 @@ impl Deliveries for MemoryStore {
         self.ring_all();
         letter
     }
+
+    fn trail(&self, seq: Seq) -> Pending<Trail> {
+        self.verb(|world, _| Ok(world.trail(seq)))
+    }
 }
 
 impl Letters for MemoryStore {
@@ -175,20 +190,14 @@ impl Letters for MemoryStore {
         self.verb(|world, _| Ok(world.count_letters()))
     }
 
-    fn act(&self, act: LetterAct, seen: Vec<(LetterId, u32)>, by: String) -> Pending<Acted> {
+    fn act(&self, act: LetterAct, seen: Vec<Seen>, by: String) -> Pending<Acted> {
         let acted = self.verb(|world, _| Ok(world.act(act, seen, &by)));
         self.ring_all();
         acted
     }
 
-    fn edit(
-        &self,
-        id: LetterId,
-        attempts_seen: u32,
-        edited: Event,
-        by: String,
-    ) -> Pending<LetterId> {
-        let letter = self.verb(|world, _| world.edit(id, attempts_seen, edited, &by));
+    fn edit(&self, seen: Seen, edited: Event, by: String) -> Pending<LetterId> {
+        let letter = self.verb(|world, _| world.edit(seen, edited, &by));
         self.ring_all();
         letter
     }
@@ -213,8 +222,10 @@ impl Registry for MemoryStore {
 
     fn step(&self, slot: Slot, step: &str) {
         self.touch(|world, me| {
+            let now = world.now;
             if let Some(running) = world.running(me, slot) {
                 running.step = Some(step.to_owned());
+                running.step_since = Some(now);
             }
         });
     }
@@ -294,15 +305,8 @@ impl Registry for MemoryStore {
     }
 
     fn keep_catalog(&self, hash: u64, text: String) -> Pending<()> {
-        self.verb(|world, _| {
-            world.catalogs.entry(hash).or_insert(text);
-            Ok(())
-        })
-    }
-
-    fn count_unbridged(&self, counts: Vec<(EventType, u64)>) -> Pending<()> {
         self.verb(|world, me| {
-            world.count_unbridged(me, counts);
+            world.keep_catalog(me, hash, text);
             Ok(())
         })
     }
@@ -342,12 +346,12 @@ impl Upkeep for MemoryStore {
         self.verb(|world, _| Ok(world.figures()))
     }
 
-    fn clear_queue(&self, by: String, dry_run: bool) -> Pending<u64> {
-        self.verb(|world, _| Ok(world.clear_queue(by, dry_run)))
+    fn clear_queue_to(&self, by: String, last: Seq, dry_run: bool) -> Pending<u64> {
+        self.verb(|world, _| Ok(world.clear_queue(by, last, dry_run)))
     }
 
-    fn restore_queue(&self, by: String, dry_run: bool) -> Pending<u64> {
-        let restored = self.verb(|world, _| Ok(world.restore_queue(by, dry_run)));
+    fn restore_queue_to(&self, by: String, last: Seq, dry_run: bool) -> Pending<u64> {
+        let restored = self.verb(|world, _| Ok(world.restore_queue(by, last, dry_run)));
         self.ring_all();
         restored
     }
@@ -365,8 +369,19 @@ impl Upkeep for MemoryStore {
         &self,
         _sql: String,
         _limit: usize,
+        _time_limit: Duration,
     ) -> Pending<(Vec<String>, Vec<Vec<serde_json::Value>>)> {
-        let text = "cannot run SQL: the store is in memory";
-        self.verb(|_, _| Err(Error::new(ErrorCode::WrongState, text)))
+        self.verb(|_, _| Err(no_sql()))
     }
+
+    fn delete_by_sql(&self, _deletion: Deletion) -> Pending<Touched> {
+        self.verb(|_, _| Err(no_sql()))
+    }
+}
+
+fn no_sql() -> Error {
+    Error::new(
+        ErrorCode::WrongState,
+        "cannot run SQL: the store is in memory",
+    )
 }

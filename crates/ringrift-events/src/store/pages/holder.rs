@@ -91,15 +91,18 @@ fn open_number(path: &Path) -> Option<RawFd> {
     None
 }
 
-/// A process's command line, its arguments separated by spaces; its short name where that is
+/// A process's command line, as a shell takes it; its short name where that is
 /// hidden, and empty where it is gone.
 pub(crate) fn command_line(pid: u32) -> String {
     let read = |what: &str| fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
-    let mut bytes = read("cmdline");
-    if bytes.is_empty() {
-        bytes = read("comm");
-    }
-    let text = String::from_utf8_lossy(&bytes).replace('\0', " ");
-    let text = text.trim();
+    let bytes = read("cmdline");
+    let text = match bytes.is_empty() {
+        true => String::from_utf8_lossy(&read("comm")).trim().to_owned(),
+        false => {
+            let words = String::from_utf8_lossy(&bytes);
+            let words = words.trim_end_matches('\0').split('\0');
+            crate::coded::command_line(words)
+        }
+    };
     text[..text.floor_char_boundary(COMMAND_BYTES_MAX)].to_owned()
 }

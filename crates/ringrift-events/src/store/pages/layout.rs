@@ -6,22 +6,41 @@
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 
 use super::bells::BELLS;
+use crate::store::records::{CYCLES_SHOWN_MAX, HOSTS_SHOWN_MAX, STALLS_SHOWN_MAX};
 
 /// Raised with every change below: a page of another layout says only whether its process lives.
-pub(crate) const LAYOUT: u32 = 2;
+pub(crate) const LAYOUT: u32 = 6;
 
 /// Handlers that are seen running at once: the process-wide limit of handlers in flight (256) and
 /// as many threads that were given up. More run unseen, and their deaths are not counted.
 pub(crate) const SLOTS: usize = 512;
 
 /// Deliveries remembered: as many as an operator scrolls through.
-pub(crate) const RING: usize = 256;
+pub(crate) const RING: usize = crate::store::registry::RECENT_MAX;
+
+/// Words of a control group's path (256 bytes); of a longer one nothing is known.
+pub(crate) const GROUP_WORDS: usize = 32;
 
 /// Words of a step's text (128 bytes): `kind:name` and a little.
 pub(crate) const STEP_WORDS: usize = 16;
 
 /// Words of a blocking process's command line (256 bytes).
 pub(crate) const COMMAND_WORDS: usize = 32;
+
+/// Words of a handler's name (200 bytes).
+pub(crate) const NAME_WORDS: usize = 25;
+
+/// Words of a file's path or a peer's address; what is longer loses its end.
+pub(crate) const OBJECT_WORDS: usize = 32;
+
+/// Words of the fields of a dedup key, one a line.
+pub(crate) const FIELDS_WORDS: usize = 16;
+
+/// Words of a type's name (104 bytes).
+pub(crate) const TYPE_WORDS: usize = 13;
+
+/// Words of short names: of a thread, a system call, a daemon.
+pub(crate) const SHORT_WORDS: usize = 4;
 
 /// Words of a verdict code's text: the longest has 23 bytes.
 pub(crate) const CODE_WORDS: usize = 3;
@@ -63,6 +82,14 @@ pub(crate) struct PageCells {
     pub(crate) beats: [BeatCells; 2],
     /// Who held the write lock.
     pub(crate) blocked: BlockedCells,
+    /// How busy the process is.
+    pub(crate) load: LoadCells,
+    /// Its daemons' last cycles.
+    pub(crate) cycles: [CycleCells; CYCLES_SHOWN_MAX],
+    /// How its subscriptions stand.
+    pub(crate) hosts: [HostCells; HOSTS_SHOWN_MAX],
+    /// Who holds its threads.
+    pub(crate) stalls: [StallCells; STALLS_SHOWN_MAX],
     /// Slots below this were used at least once.
     pub(crate) slots_used: AtomicU32,
     /// Entries of the ring that were ever written, modulo 2³².
@@ -71,6 +98,20 @@ pub(crate) struct PageCells {
     pub(crate) slots: [SlotCells; SLOTS],
     /// What ran last.
     pub(crate) ring: [RecentCells; RING],
+    /// Its control group.
+    pub(crate) group: GroupCells,
+}
+
+/// The control group of a process when it opened the store: written once, before the page is signed.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct GroupCells {
+    /// The inode of its folder; 0 where unknown.
+    pub(crate) inode: AtomicU64,
+    /// How often the kernel had killed in it for want of memory.
+    pub(crate) kills: AtomicU64,
+    /// Its path, padded with zeros.
+    pub(crate) path: [AtomicU64; GROUP_WORDS],
 }
 
 /// What a beat writes.
@@ -105,6 +146,86 @@ pub(crate) struct BlockedCells {
     pub(crate) command: [AtomicU64; COMMAND_WORDS],
 }
 
+/// How busy a process is.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct LoadCells {
+    /// Odd while the rest is being written.
+    pub(crate) version: AtomicU64,
+    /// In the order of `Load`.
+    pub(crate) values: [AtomicU64; LOAD_VALUES],
+}
+
+/// Numbers of a `Load`.
+pub(crate) const LOAD_VALUES: usize = 7;
+
+/// When a daemon last finished a cycle.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct CycleCells {
+    /// Odd while the rest is being written.
+    pub(crate) version: AtomicU64,
+    /// When, by the wall clock; 0: none here.
+    pub(crate) at: AtomicI64,
+    /// Its name, padded with zeros.
+    pub(crate) name: [AtomicU64; SHORT_WORDS],
+}
+
+/// How one subscription stands.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct HostCells {
+    /// Odd while the rest is being written.
+    pub(crate) version: AtomicU64,
+    /// Which; 0: none here.
+    pub(crate) subscription: AtomicI64,
+    /// In the order in which `own.rs` writes them.
+    pub(crate) values: [AtomicU64; HOST_VALUES],
+    /// The code's text, padded with zeros; empty while nothing waits.
+    pub(crate) waits_for: [AtomicU64; CODE_WORDS],
+    /// The fields of its dedup key, one a line.
+    pub(crate) fields: [AtomicU64; FIELDS_WORDS],
+}
+
+/// Numbers of a `HostState`.
+pub(crate) const HOST_VALUES: usize = 21;
+
+/// One thread that is held.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct StallCells {
+    /// Odd while the rest is being written.
+    pub(crate) version: AtomicU64,
+    /// Since when, by the wall clock; 0: none here.
+    pub(crate) since: AtomicI64,
+    /// The event.
+    pub(crate) event: [AtomicU64; 2],
+    /// Its place; 0 when it has none.
+    pub(crate) seq: AtomicI64,
+    /// The subscription; 0 where unknown.
+    pub(crate) subscription: AtomicI64,
+    /// Milliseconds so far.
+    pub(crate) held_ms: AtomicU64,
+    /// 0 unknown, 1 input or output, 2 the processor.
+    pub(crate) class: AtomicU64,
+    /// Milliseconds of processor time, and 1; 0 where unknown.
+    pub(crate) cpu_ms: AtomicU64,
+    /// The thread's number (high half) and its state's letter (low half).
+    pub(crate) tid: AtomicU64,
+    /// The handler's name.
+    pub(crate) handler: [AtomicU64; NAME_WORDS],
+    /// The event's type.
+    pub(crate) event_type: [AtomicU64; TYPE_WORDS],
+    /// The thread's name.
+    pub(crate) thread: [AtomicU64; SHORT_WORDS],
+    /// The system call.
+    pub(crate) syscall: [AtomicU64; SHORT_WORDS],
+    /// What its descriptor is.
+    pub(crate) object: [AtomicU64; OBJECT_WORDS],
+    /// The line of source.
+    pub(crate) place: [AtomicU64; OBJECT_WORDS],
+}
+
 /// One running handler.
 #[repr(C)]
 #[derive(Debug)]
@@ -121,6 +242,14 @@ pub(crate) struct SlotCells {
     pub(crate) seq: AtomicI64,
     /// Since when, by the wall clock.
     pub(crate) since: AtomicI64,
+    /// Since when it is in that step, by the wall clock; 0 without one.
+    pub(crate) step_since: AtomicI64,
+    /// How often it was polled.
+    pub(crate) polls: AtomicU64,
+    /// Microseconds in which it held its thread.
+    pub(crate) busy_us: AtomicU64,
+    /// Microseconds of processor time, and 1; 0 where unknown.
+    pub(crate) cpu_us: AtomicU64,
     /// The step's text, padded with zeros.
     pub(crate) step: [AtomicU64; STEP_WORDS],
 }
@@ -171,6 +300,10 @@ pub(crate) struct SharedCells {
     pub(crate) synced: AtomicI64,
     /// The incarnation `synced` is about.
     pub(crate) synced_of: AtomicU64,
+    /// When dead processes were last looked for, by the wall clock; 0 while nobody has.
+    pub(crate) swept_at: AtomicI64,
+    /// Who did. Two at once may mix, which only concerns what people read.
+    pub(crate) swept_by: [AtomicU64; 2],
     /// 1 after a failed sync.
     pub(crate) poisoned: AtomicU32,
     /// Raised with every command left for some process.
@@ -200,6 +333,6 @@ pub(crate) struct RoleCells {
 }
 
 const _: () = assert!(size_of::<HeadCells>() == 72);
-const _: () = assert!(size_of::<SlotCells>() == 56 + 8 * STEP_WORDS);
+const _: () = assert!(size_of::<SlotCells>() == 88 + 8 * STEP_WORDS);
 const _: () = assert!(size_of::<RecentCells>() == 56 + 8 * CODE_WORDS);
-const _: () = assert!(size_of::<PageCells>() < 128 << 10);
+const _: () = assert!(size_of::<PageCells>() < 192 << 10);

@@ -5,12 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::kernel::{self, Mapping};
-use super::layout::{BeatCells, PageCells, RING, SLOTS, SlotCells};
+use super::layout::{BeatCells, GROUP_WORDS, PageCells, RING, SLOTS, SlotCells};
+use super::memory::Group;
 use super::side::{Side, refused};
 use crate::clock::{SharedClock, Time};
 use crate::event::{ProcessId, Seq};
 use crate::store::registry::{Counters, Recent, Running, Slot};
 use crate::store::{Error, ErrorCode};
+use crate::verdict::Effort;
 
 /// "RRPAGE" and two zeros: a process's page.
 pub(crate) const PAGE_MAGIC: u64 = 0x5252_5041_4745_0000;
@@ -28,6 +30,8 @@ pub(crate) struct OwnPage {
     ring: Mutex<u64>,
     /// How often it beat; also held while `blocked` is written.
     beats: Mutex<u64>,
+    /// Held while what the process shows of itself is written.
+    pub(super) showing: Mutex<()>,
 }
 
 /// Which slots are free, and how often each was given out, so that a late word about a run that
@@ -87,16 +91,19 @@ impl OwnPage {
             }),
             ring: Mutex::new(0),
             beats: Mutex::new(0),
+            showing: Mutex::new(()),
         };
         own.beat(Counters::default(), Seq::START);
         if let Some(page) = own.cells() {
+            if let Some(group) = Group::own() {
+                write_group(page, &group);
+            }
             side.sign(&page.head, PAGE_MAGIC, size_of::<PageCells>(), process);
         }
         Ok(own)
     }
 
     /// Whose page it is.
-    #[cfg(test)]
     pub(crate) fn process(&self) -> ProcessId {
         self.process
     }
@@ -139,6 +146,14 @@ impl OwnPage {
         cells.version.store(*beats * 2, Ordering::Release);
     }
 
+    /// Notes another control group than the process has.
+    #[cfg(test)]
+    pub(super) fn show_group(&self, group: &Group) {
+        if let Some(page) = self.cells() {
+            write_group(page, group);
+        }
+    }
+
     /// Notes that a handler starts. `None` when all slots are in use, or after a fork.
     pub(crate) fn started(&self, running: &Running) -> Option<Slot> {
         let page = self.cells()?;
@@ -157,6 +172,9 @@ impl OwnPage {
             let seq = running.seq.map_or(0, |seq| seq.0);
             cells.seq.store(seq, Ordering::Relaxed);
             cells.since.store(running.since.0, Ordering::Relaxed);
+            let in_step = running.step_since.map_or(0, |at| at.0);
+            cells.step_since.store(in_step, Ordering::Relaxed);
+            write_effort(cells, &running.effort);
             write_text(&cells.step, running.step.as_deref().unwrap_or(""));
             // Last, so that a slot left half-written by a death is either free or tells its event.
             let state = if running.abandoned { 2 } else { 1 };
@@ -169,7 +187,16 @@ impl OwnPage {
 
     /// Notes the step of a running handler; its first 128 bytes are seen.
     pub(crate) fn step(&self, slot: Slot, step: &str) {
-        self.change(slot, |cells| write_text(&cells.step, step));
+        let now = self.clock.now();
+        self.change(slot, |cells| {
+            cells.step_since.store(now.0, Ordering::Relaxed);
+            write_text(&cells.step, step);
+        });
+    }
+
+    /// Notes what a running handler has used so far.
+    pub(crate) fn progress(&self, slot: Slot, effort: &Effort) {
+        self.change(slot, |cells| write_effort(cells, effort));
     }
 
     /// Notes that a run was given up although its thread goes on.
@@ -244,7 +271,7 @@ impl OwnPage {
         }
     }
 
-    fn cells(&self) -> Option<&PageCells> {
+    pub(super) fn cells(&self) -> Option<&PageCells> {
         self.mapping.cells()
     }
 }
@@ -255,7 +282,7 @@ impl std::fmt::Debug for OwnPage {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -264,9 +291,26 @@ fn last_beat(page: &PageCells, number: u64) -> &BeatCells {
     &page.beats[usize::from(number % 2 == 1)]
 }
 
+/// A path that does not fit would be another group's.
+fn write_group(page: &PageCells, group: &Group) {
+    if group.path.len() < GROUP_WORDS * 8 {
+        write_text(&page.group.path, &group.path);
+        page.group.kills.store(group.kills, Ordering::Relaxed);
+        page.group.inode.store(group.inode, Ordering::Relaxed);
+    }
+}
+
+/// What is kept of a run's effort: processor time one higher, so that 0 says unknown.
+fn write_effort(cells: &SlotCells, effort: &Effort) {
+    cells.polls.store(effort.polls, Ordering::Relaxed);
+    cells.busy_us.store(effort.busy_us, Ordering::Relaxed);
+    let cpu = effort.cpu_us.map_or(0, |us| us.saturating_add(1));
+    cells.cpu_us.store(cpu, Ordering::Relaxed);
+}
+
 /// Writes under a sequence lock; the caller is the only writer. Readers in other processes see the
 /// version odd, or changed, and look again.
-fn write(version: &AtomicU64, change: impl FnOnce()) {
+pub(super) fn write(version: &AtomicU64, change: impl FnOnce()) {
     let before = version.load(Ordering::Relaxed) & !1;
     version.store(before + 1, Ordering::Relaxed);
     fence(Ordering::SeqCst);
@@ -275,7 +319,7 @@ fn write(version: &AtomicU64, change: impl FnOnce()) {
 }
 
 /// Writes text into words, cut at a character and padded with zeros.
-fn write_text(cells: &[AtomicU64], text: &str) {
+pub(super) fn write_text(cells: &[AtomicU64], text: &str) {
     let end = text.floor_char_boundary(cells.len() * 8);
     let mut bytes = text.as_bytes()[..end].chunks(8);
     for cell in cells {

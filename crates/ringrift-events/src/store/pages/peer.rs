@@ -16,17 +16,20 @@ use uuid::Uuid;
 
 use super::kernel;
 use super::layout::{
-    BeatCells, BlockedCells, CODE_WORDS, COMMAND_WORDS, HeadCells, PageCells, RING, RecentCells,
-    SLOTS, STEP_WORDS, SlotCells,
+    BeatCells, BlockedCells, CODE_WORDS, COMMAND_WORDS, GROUP_WORDS, GroupCells, HeadCells,
+    PageCells, RING, RecentCells, SLOTS, STEP_WORDS, SlotCells,
 };
+use super::memory::Group;
 use super::own::{PAGE_MAGIC, micros};
+use super::present;
 use super::side::{Head, Side, Standing, refused};
 use crate::clock::Time;
 use crate::event::{EventId, ProcessId, Seq};
 use crate::store::Error;
+use crate::store::records::{Cycle, HostState, Load, Stall};
 use crate::store::registry::{Counters, Liveness, Recent, Running};
 use crate::store::subscriptions::SubscriptionId;
-use crate::verdict::Code;
+use crate::verdict::{Code, Effort};
 
 /// How often a part of a page is read again while it is being written.
 const READINGS_MAX: usize = 32;
@@ -65,6 +68,16 @@ pub(crate) struct Seen {
     pub(crate) recent: Vec<Recent>,
     /// Who held the write lock when it last had to wait.
     pub(crate) blocked_by: Option<(u32, String, Time)>,
+    /// How its subscriptions stand.
+    pub(crate) hosts: Vec<HostState>,
+    /// Who holds its threads.
+    pub(crate) stalls: Vec<Stall>,
+    /// How busy it is.
+    pub(crate) load: Load,
+    /// Its daemons' last cycles.
+    pub(crate) cycles: Vec<Cycle>,
+    /// Its control group when it opened the store. `None`: unknown.
+    pub(crate) group: Option<Group>,
 }
 
 /// Reads one page. `None` when there is none. On a database thread.
@@ -94,6 +107,11 @@ pub(crate) fn look(side: &Side, process: ProcessId, watch: Watch) -> Result<Opti
         running: None,
         recent: Vec::new(),
         blocked_by: None,
+        hosts: Vec::new(),
+        stalls: Vec::new(),
+        load: Load::default(),
+        cycles: Vec::new(),
+        group: None,
     };
     if side.judge(&head, PAGE_MAGIC) != Standing::Ours {
         // Another layout is written by a living process of another version: the lock counts.
@@ -137,7 +155,7 @@ pub(crate) fn head_of(file: &File) -> io::Result<Head> {
 }
 
 /// The bytes of a page at some moment, zeros where the file is shorter.
-struct Reading(Vec<u8>);
+pub(super) struct Reading(Vec<u8>);
 
 impl Reading {
     fn of(file: &File) -> io::Result<Reading> {
@@ -163,13 +181,17 @@ impl Reading {
         Ok(stood)
     }
 
-    fn word(&self, at: usize) -> u64 {
+    pub(super) fn word(&self, at: usize) -> u64 {
         let mut word = [0u8; 8];
         word.copy_from_slice(&self.0[at..at + 8]);
         u64::from_ne_bytes(word)
     }
 
-    fn signed(&self, at: usize) -> i64 {
+    pub(super) fn words<const N: usize>(&self, at: usize) -> [u64; N] {
+        std::array::from_fn(|index| self.word(at + index * 8))
+    }
+
+    pub(super) fn signed(&self, at: usize) -> i64 {
         self.word(at).cast_signed()
     }
 
@@ -179,13 +201,13 @@ impl Reading {
         u32::from_ne_bytes(half)
     }
 
-    fn text(&self, at: usize, words: usize) -> String {
+    pub(super) fn text(&self, at: usize, words: usize) -> String {
         let bytes = &self.0[at..at + words * 8];
         let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
         String::from_utf8_lossy(&bytes[..end]).into_owned()
     }
 
-    fn id(&self, at: usize) -> Uuid {
+    pub(super) fn id(&self, at: usize) -> Uuid {
         Uuid::from_u64_pair(self.word(at), self.word(at + 8))
     }
 
@@ -218,7 +240,7 @@ enum Stood {
 }
 
 /// One part of a page that is written under one version.
-type Part = (usize, usize);
+pub(super) type Part = (usize, usize);
 
 const BLOCKED: Part = (offset_of!(PageCells, blocked), size_of::<BlockedCells>());
 
@@ -240,13 +262,14 @@ fn ring_part(index: usize) -> Part {
 fn parts() -> impl Iterator<Item = Part> {
     [beat_part(0), beat_part(1), BLOCKED]
         .into_iter()
+        .chain(present::parts())
         .chain((0..SLOTS).map(slot_part))
         .chain((0..RING).map(ring_part))
 }
 
 /// A page whose every part is whole, or known not to be.
-struct Stable {
-    bytes: Reading,
+pub(super) struct Stable {
+    pub(super) bytes: Reading,
     /// The parts that are not whole, by their start.
     torn: BTreeMap<usize, Stood>,
 }
@@ -276,6 +299,11 @@ impl Stable {
         Stable { bytes, torn }
     }
 
+    /// Whether the part that begins there was not being written.
+    pub(super) fn is_whole(&self, at: usize) -> bool {
+        !self.torn.contains_key(&at)
+    }
+
     /// The newer of the two beats that is whole.
     fn beat(&self) -> usize {
         let whole = |at: &usize| !self.torn.contains_key(at);
@@ -286,6 +314,17 @@ impl Stable {
             .max_by_key(|at| self.bytes.word(*at));
         // Both are torn only if two beats came within every reading: then it lives.
         newest.unwrap_or(beats[0])
+    }
+
+    fn group(&self) -> Option<Group> {
+        let bytes = &self.bytes;
+        let at = |of: usize| offset_of!(PageCells, group) + of;
+        let inode = bytes.word(at(offset_of!(GroupCells, inode)));
+        (inode != 0).then(|| Group {
+            path: bytes.text(at(offset_of!(GroupCells, path)), GROUP_WORDS),
+            inode,
+            kills: bytes.word(at(offset_of!(GroupCells, kills))),
+        })
     }
 
     fn tell(&self, seen: &mut Seen, locked: bool, watch: Watch) {
@@ -299,6 +338,8 @@ impl Stable {
         recent.sort_by_key(|entry| std::cmp::Reverse(entry.0));
         seen.recent = recent.into_iter().map(|entry| entry.1).collect();
         seen.blocked_by = self.blocked_by();
+        seen.group = self.group();
+        self.tell_present(seen);
         if locked && seen.liveness != Liveness::Left {
             let beat_us = bytes.word(beat + offset_of!(BeatCells, at_boot_us));
             let silent_us = micros(watch.now).saturating_sub(beat_us);
@@ -341,6 +382,7 @@ impl Stable {
         let step = self
             .bytes
             .text(at + offset_of!(SlotCells, step), STEP_WORDS);
+        let step_since = self.bytes.signed(at + offset_of!(SlotCells, step_since));
         let subscription = self.bytes.signed(at + offset_of!(SlotCells, subscription));
         Some(Running {
             subscription: SubscriptionId(subscription),
@@ -348,7 +390,16 @@ impl Stable {
             seq: Some(Seq(seq)).filter(|seq| seq.0 != 0),
             since: Time(self.bytes.signed(at + offset_of!(SlotCells, since))),
             step: Some(step).filter(|step| !step.is_empty() && stood == Stood::Whole),
+            step_since: Some(Time(step_since)).filter(|at| at.0 != 0 && stood == Stood::Whole),
             abandoned: state == 2,
+            effort: Effort {
+                polls: self.bytes.word(at + offset_of!(SlotCells, polls)),
+                busy_us: self.bytes.word(at + offset_of!(SlotCells, busy_us)),
+                cpu_us: self
+                    .bytes
+                    .word(at + offset_of!(SlotCells, cpu_us))
+                    .checked_sub(1),
+            },
         })
     }
 

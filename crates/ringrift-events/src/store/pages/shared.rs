@@ -11,6 +11,7 @@ use super::kernel::{self, Mapping};
 use super::layout::SharedCells;
 use super::side::{Side, Standing, refused};
 use super::{futex, peer};
+use crate::clock::Time;
 use crate::event::{ProcessId, Seq};
 use crate::store::{Error, ErrorCode};
 
@@ -143,6 +144,25 @@ impl SharedPage {
     pub(crate) fn commands(&self) -> u32 {
         self.cells()
             .map_or(0, |cells| cells.commands.load(Ordering::SeqCst))
+    }
+
+    /// Says that `process` has looked for dead processes, and taken over from those it found.
+    pub(crate) fn note_swept(&self, process: ProcessId, at: Time) {
+        let Some(cells) = self.cells() else { return };
+        let (high, low) = process.0.as_u64_pair();
+        cells.swept_by[0].store(high, Ordering::Relaxed);
+        cells.swept_by[1].store(low, Ordering::Relaxed);
+        cells.swept_at.store(at.0, Ordering::Release);
+    }
+
+    /// Who has last looked for dead processes, and when; none if nobody did since the page was
+    /// made.
+    pub(crate) fn swept(&self) -> Option<(ProcessId, Time)> {
+        let cells = self.cells()?;
+        let at = cells.swept_at.load(Ordering::Acquire);
+        let [high, low] = [0, 1].map(|half| cells.swept_by[half].load(Ordering::Relaxed));
+        let process = ProcessId(uuid::Uuid::from_u64_pair(high, low));
+        (at != 0).then_some((process, Time(at)))
     }
 
     /// After a failed sync nobody may sync again and call it good.

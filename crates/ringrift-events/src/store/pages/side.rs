@@ -40,11 +40,9 @@ impl Side {
     pub(crate) fn of(database: &Path, create: bool) -> Result<Side, Error> {
         let real = fs::canonicalize(database).map_err(|e| refused("find", database, &e))?;
         let stat = fs::metadata(&real).map_err(|e| refused("look at", &real, &e))?;
-        let mut folder = real.clone().into_os_string();
-        folder.push(".pages");
         let side = Side {
+            folder: Side::folder_of(&real),
             database: real,
-            folder: PathBuf::from(folder),
             device: stat.dev(),
             inode: stat.ino(),
             mode: stat.mode() & 0o666,
@@ -54,6 +52,13 @@ impl Side {
             side.make_folder()?;
         }
         Ok(side)
+    }
+
+    /// Where the side folder of the database at its real path lies.
+    pub(crate) fn folder_of(database: &Path) -> PathBuf {
+        let mut folder = database.as_os_str().to_owned();
+        folder.push(".pages");
+        PathBuf::from(folder)
     }
 
     /// The real path of the database.

@@ -1,6 +1,7 @@
 //! A consistent copy of a live store.
 
 use std::fs::File;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -19,7 +20,7 @@ impl SqliteStore {
     pub(crate) fn back_up(&self, to: PathBuf) -> Pending<()> {
         self.work(move |place| {
             let source = connect(&place.database, place.reading, place.busy)?;
-            copy(&source, &to, || place.go_on())
+            copy(&source, &to, Some(&place.database), || place.go_on())
         })
     }
 }
@@ -31,10 +32,12 @@ impl Place {
     }
 }
 
-/// Copies what `source` holds now to a new file. On a database thread.
+/// Copies what `source` holds now to a new file, which is for whom the file `like` is for. On a
+/// database thread.
 pub(super) fn copy(
     source: &Connection,
     to: &Path,
+    like: Option<&Path>,
     go_on: impl Fn() -> Result<(), Error>,
 ) -> Result<(), Error> {
     if to.exists() {
@@ -49,7 +52,7 @@ pub(super) fn copy(
     let mut unfinished = to.as_os_str().to_owned();
     unfinished.push(".unfinished");
     let unfinished = PathBuf::from(unfinished);
-    let copied = copy_to(source, &unfinished, go_on).and_then(|()| {
+    let copied = copy_to(source, &unfinished, like, go_on).and_then(|()| {
         name(&unfinished, to).map_err(|error| {
             Error::new(
                 ErrorCode::Io,
@@ -67,9 +70,14 @@ pub(super) fn copy(
 fn copy_to(
     source: &Connection,
     unfinished: &Path,
+    like: Option<&Path>,
     go_on: impl Fn() -> Result<(), Error>,
 ) -> Result<(), Error> {
-    File::create(unfinished).map_err(|error| {
+    let made = File::create(unfinished).and_then(|file| match like {
+        Some(like) => share_as(&file, like),
+        None => Ok(()),
+    });
+    made.map_err(|error| {
         Error::new(
             ErrorCode::ReadOnly,
             format!("{} cannot be made: {error}", unfinished.display()),
@@ -88,6 +96,19 @@ fn copy_to(
     source.execute_batch("COMMIT")?;
     drop(target);
     Ok(())
+}
+
+/// Gives the file the group and the mode of another one, whatever this process's umask: the users
+/// who share a home also read its backups.
+fn share_as(file: &File, like: &Path) -> std::io::Result<()> {
+    let wanted = std::fs::metadata(like)?;
+    if file.metadata()?.gid() != wanted.gid()
+        && std::os::unix::fs::fchown(file, None, Some(wanted.gid())).is_err()
+    {
+        // Not a member of that group: with its own one the mode opens the file to nobody new.
+        return Ok(());
+    }
+    file.set_permissions(std::fs::Permissions::from_mode(wanted.mode() & 0o666))
 }
 
 /// Syncs the file and gives it its name.
@@ -118,7 +139,7 @@ mod tests {
         let refused = restore(&home.options(), &to, false).unwrap_err();
         assert_eq!(refused.code, ErrorCode::InUse);
         home.store.close();
-        assert_eq!(restore(&home.options(), &to, true).unwrap().kept, None);
+        assert_eq!(restore(&home.options(), &to, true).unwrap().events, 500);
         let restored = restore(&home.options(), &to, false).unwrap();
         assert_eq!(restored.events, 500);
         assert!(restored.kept.unwrap().exists());
@@ -169,5 +190,29 @@ mod tests {
         );
         let store = SqliteStore::open(home.options()).unwrap();
         assert_eq!(store.head().wait().unwrap().seq.0, 2_000);
+    }
+
+    #[test]
+    fn a_restore_into_a_home_whose_database_is_gone_puts_its_wal_aside() {
+        let home = TestStore::new();
+        home.append(500);
+        let to = home.path("backup.db");
+        home.store.back_up(to.clone()).wait().unwrap();
+        home.store.close();
+        let database = home.store.database().to_owned();
+        let wal = crate::store::sqlite::housekeeper::wal_of(&database);
+        std::fs::remove_file(&database).unwrap();
+        std::fs::write(&wal, b"what its last process left").unwrap();
+        assert_eq!(
+            SqliteStore::open(home.options()).unwrap_err().code,
+            ErrorCode::Lost
+        );
+        assert_eq!(restore(&home.options(), &to, false).unwrap().kept, None);
+        assert!(
+            !wal.exists(),
+            "a WAL belongs to the file it was written for"
+        );
+        let store = SqliteStore::open(home.options()).unwrap();
+        assert_eq!(store.head().wait().unwrap().seq.0, 500);
     }
 }

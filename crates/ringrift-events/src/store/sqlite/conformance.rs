@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::testing::swift::swift_folder;
 use super::{OpenOptions, SqliteStore};
 use crate::clock::{ManualClock, SharedClock, Time};
 use crate::event::ProcessId;
@@ -13,18 +14,18 @@ use crate::store::registry::{ProcessIdentity, Registry as _};
 
 const LEASE: Duration = Duration::from_secs(30);
 
-pub(super) struct OnDisk {
+pub(super) struct OnSqlite {
     clock: Arc<ManualClock>,
     opened: Mutex<Vec<Arc<SqliteStore>>>,
     home: tempfile::TempDir,
 }
 
-impl OnDisk {
-    pub(super) fn new() -> OnDisk {
-        OnDisk {
+impl OnSqlite {
+    pub(super) fn new() -> OnSqlite {
+        OnSqlite {
             clock: Arc::new(ManualClock::new(Time(1_767_225_600_000_000), 11)),
             opened: Mutex::default(),
-            home: tempfile::tempdir().unwrap(),
+            home: swift_folder(),
         }
     }
 
@@ -37,7 +38,7 @@ impl OnDisk {
     }
 }
 
-impl Harness for OnDisk {
+impl Harness for OnSqlite {
     fn clock(&self) -> &Arc<ManualClock> {
         &self.clock
     }
@@ -84,6 +85,6 @@ impl Harness for OnDisk {
 #[test]
 fn sqlite_keeps_every_promise() {
     let only = std::env::var("PROMISE").unwrap_or_default();
-    let broken = run(&only, OnDisk::new);
+    let broken = run(&only, OnSqlite::new);
     assert!(broken.is_empty(), "{}: {broken:#?}", broken.len());
 }

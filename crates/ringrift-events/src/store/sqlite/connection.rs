@@ -45,6 +45,14 @@ pub(crate) fn connect(path: &Path, purpose: Use, busy: Duration) -> Result<Conne
     })
 }
 
+/// Opens `path` and neither reads it nor sets anything: for a file that may make no sense.
+pub(super) fn bare(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    Ok(Connection::open_with_flags(uri(path, Use::Write), flags)?)
+}
+
 fn prepared(path: &Path, purpose: Use, busy: Duration) -> rusqlite::Result<Connection> {
     let access = match purpose {
         Use::Write | Use::Read => OpenFlags::SQLITE_OPEN_READ_WRITE,

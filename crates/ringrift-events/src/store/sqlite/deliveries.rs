@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::SqliteStore;
 use super::verbs::deliveries::{
-    ClaimDue, GiveUp, HandBack, HandBackDue, Late, NextDue, Park, Replay, ReserveKeys, SettleClaim,
-    SettleDue,
+    ClaimDue, ForgetKeys, GiveUp, HandBack, HandBackDue, Late, NextDue, Park, Replay, ReserveKeys,
+    SettleClaim, SettleDue, TrailOf,
 };
 use crate::clock::Time;
 use crate::event::{Event, EventId, Seq};
@@ -15,6 +15,7 @@ use crate::store::deliveries::{
     Claim, ClaimToken, Deliveries, LetterId, Redelivery, Reserved, Settle, Settlement, Want,
 };
 use crate::store::subscriptions::SubscriptionId;
+use crate::store::trail::Trail;
 use crate::verdict::{Failure, Outcome};
 
 impl Deliveries for SqliteStore {
@@ -30,8 +31,12 @@ impl Deliveries for SqliteStore {
         self.write(HandBack { token, keep_to })
     }
 
-    fn give_up(&self, token: ClaimToken, seq: Seq) -> Pending<()> {
-        self.write(GiveUp { token, seq })
+    fn give_up(&self, token: ClaimToken, seq: Seq, started: bool) -> Pending<()> {
+        self.write(GiveUp {
+            token,
+            seq,
+            started,
+        })
     }
 
     fn reserve(
@@ -45,6 +50,25 @@ impl Deliveries for SqliteStore {
             keys,
             ttl,
         })
+    }
+
+    fn forget_keys(
+        &self,
+        subscription: SubscriptionId,
+        key: Option<String>,
+        by: String,
+        dry_run: bool,
+    ) -> Pending<u64> {
+        let forget = ForgetKeys {
+            subscription,
+            key,
+            by,
+        };
+        if dry_run {
+            self.read(forget)
+        } else {
+            self.write(forget)
+        }
     }
 
     fn claim_due(
@@ -111,5 +135,9 @@ impl Deliveries for SqliteStore {
             seq,
             by,
         })
+    }
+
+    fn trail(&self, seq: Seq) -> Pending<Trail> {
+        self.read(TrailOf { seq })
     }
 }

@@ -4,6 +4,8 @@
     reason = "SQLite's and rusqlite's enums are non-exhaustive: what is not named here is I/O"
 )]
 
+use std::path::Path;
+
 use rusqlite::ErrorCode as Sqlite;
 use rusqlite::{Connection, ffi};
 
@@ -63,6 +65,9 @@ fn classify(error: &rusqlite::Error) -> ErrorCode {
 /// What SQLite calls an I/O error although the operating system said that there is no room: a quota
 /// or a limit on the size of files. To be asked right after the failure.
 pub(super) fn with_system(error: Error, conn: &Connection) -> Error {
+    if error.code == ErrorCode::Full {
+        return at_its_disk(error, conn);
+    }
     if error.code != ErrorCode::Io {
         return error;
     }
@@ -73,9 +78,15 @@ pub(super) fn with_system(error: Error, conn: &Connection) -> Error {
         _ => return error,
     };
     let full = Error::new(ErrorCode::Full, format!("{why} ({})", error.message));
-    match next(ErrorCode::Full) {
-        Some(next) => full.with_next(next),
-        None => full,
+    at_its_disk(full, conn)
+}
+
+/// The command that looks at the disk which the database lies on.
+fn at_its_disk(error: Error, conn: &Connection) -> Error {
+    let folder = conn.path().map(Path::new).and_then(Path::parent);
+    match folder {
+        Some(folder) => error.with_next(format!("df -h {}", folder.display())),
+        None => error,
     }
 }
 
@@ -114,6 +125,15 @@ pub(crate) fn certainly_not_applied(code: ErrorCode) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_is_looked_at_where_the_database_lies() {
+        let folder = tempfile::tempdir().unwrap();
+        let conn = Connection::open(folder.path().join("x.db")).unwrap();
+        let full = with_system(Error::new(ErrorCode::Full, "full"), &conn);
+        let folder = std::fs::canonicalize(folder.path()).unwrap();
+        assert_eq!(full.next, Some(format!("df -h {}", folder.display())));
+    }
 
     fn coded(code: i32) -> ErrorCode {
         let failure = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);

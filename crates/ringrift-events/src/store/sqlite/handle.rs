@@ -401,8 +401,9 @@ fn start_first(keeper: &Keeper, line: &Arc<Line>, options: &OpenOptions) -> Resu
                 clock: options.clock,
                 process: options.process.id,
                 neighbours,
-                busy: options.busy_timeout,
+                patience: (options.busy_timeout, options.lock_wait_recorded),
                 watch,
+                waited: None,
             }
             .run();
         }

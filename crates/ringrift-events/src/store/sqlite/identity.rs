@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use crate::clock::Clock;
+use crate::coded::quoted;
 use crate::store::{Error, ErrorCode};
 
 /// Which file this is, by the kernel.
@@ -126,7 +127,7 @@ fn check_one_home(row: &Row, home: &Path, database: &Path) -> Result<(), Error> 
     if recorded == home {
         return Ok(());
     }
-    let Ok(theirs) = FileId::of(&super::open::database_of(recorded)) else {
+    let Ok(theirs) = FileId::of(&super::place::database_of(recorded)) else {
         // Nothing is there any more: the home was moved.
         return Ok(());
     };
@@ -145,7 +146,10 @@ fn check_one_home(row: &Row, home: &Path, database: &Path) -> Result<(), Error> 
             home.display(),
         ),
     )
-    .with_next(format!("ringrift --home {} status", recorded.display())))
+    .with_next(format!(
+        "ringrift --home {} status",
+        quoted(&recorded.display().to_string())
+    )))
 }
 
 fn write(

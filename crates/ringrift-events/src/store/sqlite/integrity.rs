@@ -50,7 +50,7 @@ fn look_at_log(conn: &Connection, checked: &mut Checked) -> Result<(), Error> {
         ));
     }
     let broken: i64 = conn.query_row(
-        "SELECT COUNT(*) FROM events WHERE length(id) <> 16 OR NOT json_valid(payload)",
+        "SELECT COUNT(*) FROM events WHERE length(id) <> 36 OR NOT json_valid(payload)",
         [],
         |row| row.get(0),
     )?;

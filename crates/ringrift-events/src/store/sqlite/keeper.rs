@@ -115,7 +115,8 @@ fn start() -> io::Result<Keeper> {
     thread::Builder::new()
         .name("rr-keeper".to_owned())
         .spawn(move || {
-            let table = super::private_table::enter();
+            // First, while a handler's descriptors are those of the process still.
+            let table = super::signals::block().and_then(|()| super::private_table::enter());
             let guarded = match &table {
                 // Without a table of its own nothing is wrong with other threads' connections.
                 Err(_) => Ok(()),
@@ -200,6 +201,26 @@ mod tests {
         // O_PATH: reading and writing answer EBADF.
         let flags = u32::from_str_radix(flags.trim(), 8).unwrap();
         assert_ne!(flags & 0o10_000_000, 0, "{told}");
+    }
+
+    #[test]
+    fn signals_find_another_thread_than_a_database_thread() {
+        let (tell, told) = sync_channel(1);
+        keeper()
+            .unwrap()
+            .spawn("rr-test", move || {
+                tell.send(std::fs::read_to_string("/proc/thread-self/status").unwrap())
+                    .unwrap();
+            })
+            .unwrap();
+        let told = told.recv().unwrap();
+        let mask = told.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+        let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
+        let is_blocked = |signal: i32| mask & (1 << (signal - 1)) != 0;
+        for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGCHLD, libc::SIGHUP] {
+            assert!(is_blocked(signal), "{signal} of {mask:x}");
+        }
+        assert!(!is_blocked(libc::SIGSEGV), "{mask:x}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::verbs::letters::{ActOnLetters, CountLetters, EditLetter, ListLetters}
 use crate::event::Event;
 use crate::store::Pending;
 use crate::store::deliveries::LetterId;
-use crate::store::letters::{Acted, Letter, LetterAct, LetterFilter, Letters};
+use crate::store::letters::{Acted, Letter, LetterAct, LetterFilter, Letters, Seen};
 
 impl Letters for SqliteStore {
     fn letters(&self, filter: LetterFilter) -> Pending<Vec<Letter>> {
@@ -16,22 +16,11 @@ impl Letters for SqliteStore {
         self.read(CountLetters)
     }
 
-    fn act(&self, act: LetterAct, seen: Vec<(LetterId, u32)>, by: String) -> Pending<Acted> {
+    fn act(&self, act: LetterAct, seen: Vec<Seen>, by: String) -> Pending<Acted> {
         self.write(ActOnLetters { act, seen, by })
     }
 
-    fn edit(
-        &self,
-        id: LetterId,
-        attempts_seen: u32,
-        edited: Event,
-        by: String,
-    ) -> Pending<LetterId> {
-        self.write(EditLetter {
-            id,
-            attempts_seen,
-            edited,
-            by,
-        })
+    fn edit(&self, seen: Seen, edited: Event, by: String) -> Pending<LetterId> {
+        self.write(EditLetter { seen, edited, by })
     }
 }

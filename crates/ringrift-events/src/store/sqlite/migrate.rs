@@ -33,6 +33,14 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         number: 4,
         sql: include_str!("migrations/0004_views.sql"),
     },
+    Migration {
+        number: 5,
+        sql: include_str!("migrations/0005_records.sql"),
+    },
+    Migration {
+        number: 6,
+        sql: include_str!("migrations/0006_watching.sql"),
+    },
 ];
 
 /// The schema's version that this program writes.

@@ -27,33 +27,39 @@ mod keeper;
 mod line;
 mod neighbours;
 mod open_guard;
+mod place;
 mod presence;
 mod private_table;
 mod raw;
 mod reader;
 mod request;
 mod room;
+mod signals;
 mod syncer;
 mod threads;
 mod watch;
 mod writer;
 
+mod alone;
 mod backup;
 mod integrity;
 mod long;
 mod restore;
 mod sql;
+mod sql_write;
 
 mod claiming;
 mod deliveries;
 mod letters;
 mod log;
+mod records;
 mod registry;
 mod rows;
 mod subscriptions;
 mod upkeep;
 mod verb;
 mod verbs;
+mod watching;
 
 #[cfg(test)]
 mod compared;
@@ -64,9 +70,9 @@ mod engine_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use begin::LOCK_WAIT_RECORDED;
 pub use courier::OnNotice;
 pub use handle::SqliteStore;
-pub use open::{
-    BUSY_TIMEOUT, LOG_BYTES_MAX, LOG_EVENTS_MAX, OpenOptions, READERS, WAL_BYTES_MAX, database_of,
-};
+pub use open::{BUSY_TIMEOUT, LOG_BYTES_MAX, LOG_EVENTS_MAX, OpenOptions, READERS, WAL_BYTES_MAX};
+pub use place::database_of;
 pub use restore::{Restored, restore};

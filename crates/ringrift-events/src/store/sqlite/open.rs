@@ -1,18 +1,18 @@
 //! Opening: every refusal that can be made before the first verb, each with its code. Runs on a
 //! database thread.
 
-use std::fs::OpenOptions as FileOptions;
-use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::begin::{LOCK_WAIT_RECORDED, begin, name_holder};
 use super::connection::{Use, connect};
 use super::fs_probe::{self, FsProbe};
 use super::housekeeper::wal_of;
+use super::identity::FileId;
+use super::place::{check_writable, database_of, folder_of, make_file, missing, real, refuse_lost};
 use super::presence::{Presence, PresenceSettings};
 use super::registry::Join;
 use super::room::Bounds;
@@ -40,6 +40,9 @@ pub const LOG_BYTES_MAX: u64 = 10 << 30;
 /// A larger WAL is held by somebody: a store checkpoints at a few MiB.
 pub const WAL_BYTES_MAX: u64 = 1 << 30;
 
+/// How often an open begins again because a restore put another file in place meanwhile.
+const REPLACED_TRIES: u32 = 3;
+
 /// What a store is opened with.
 #[derive(Clone)]
 pub struct OpenOptions {
@@ -53,8 +56,12 @@ pub struct OpenOptions {
     pub read_only: bool,
     /// Makes the database, and its folder, where there is none.
     pub create: bool,
+    /// With `create`: makes an empty one also where a store was lost.
+    pub anew: bool,
     /// How long a write waits for another process's lock.
     pub busy_timeout: Duration,
+    /// How long a write waits for the lock before that is recorded, with who held it.
+    pub lock_wait_recorded: Duration,
     /// Threads that answer questions, at least 1.
     pub readers: usize,
     /// Publishing is held back while less of the disk is free, in percent; 0 never does.
@@ -92,7 +99,9 @@ impl OpenOptions {
             clock,
             read_only: false,
             create: false,
+            anew: false,
             busy_timeout: BUSY_TIMEOUT,
+            lock_wait_recorded: LOCK_WAIT_RECORDED,
             readers: READERS,
             disk_free_min_percent: 0,
             log_events_max: LOG_EVENTS_MAX,
@@ -133,14 +142,6 @@ impl OpenOptions {
     }
 }
 
-/// Where a home's database lies.
-#[must_use]
-pub fn database_of(home: &Path) -> PathBuf {
-    home.join("data")
-        .join("coordination")
-        .join("coordination.db")
-}
-
 /// What opening found.
 pub(super) struct Opened {
     /// The home, without symbolic links.
@@ -165,7 +166,24 @@ pub(super) struct Opened {
 
 /// Opens the store, or says in a code why not.
 pub(super) fn open(options: &OpenOptions) -> Result<Opened, Error> {
+    let named = database_of(&options.home);
+    for _ in 1..REPLACED_TRIES {
+        let before = FileId::of(&named).ok();
+        let opened = open_file(options);
+        let replaced = before.is_some() && before != FileId::of(&named).ok();
+        if opened.is_ok() || !replaced {
+            return opened;
+        }
+    }
+    open_file(options)
+}
+
+/// Opens the file that has the database's name now.
+fn open_file(options: &OpenOptions) -> Result<Opened, Error> {
     let home = real(&options.home)?;
+    if !(options.create && options.anew) {
+        refuse_lost(&home)?;
+    }
     let folder = folder_of(&home, options)?;
     let notes: Vec<String> = fs_probe::check(options.fs_probe, &folder)?
         .into_iter()
@@ -176,14 +194,16 @@ pub(super) fn open(options: &OpenOptions) -> Result<Opened, Error> {
     }
     // Side files lie beside the real file, also where the name is a symbolic link.
     let database = real(&wished).map_err(|_| missing(&wished))?;
+    let file = FileId::of(&database).map_err(|_| missing(&database))?;
     if options.read_only {
-        return open_reading(options, home, database, notes);
+        return open_reading(options, (home, database, file), notes);
     }
     check_writable(&folder, &database)?;
     let mut conn = connect(&database, Use::Write, options.busy_timeout)
         .map_err(|error| explain_first_read(error, &database))?;
-    prepare(&mut conn, &home, &database, options)
-        .map_err(|error| explain_first_read(error, &database))?;
+    prepare(&mut conn, &home, (&database, file), options)
+        .map_err(|error| explain_first_read(error, &database))
+        .map_err(|error| name_holder(error, &database, options.busy_timeout))?;
     let incarnation = identity::incarnation(&conn)?;
     // The page before the row: a row without a page means a dead process.
     let side = Side::of(&database, true)?;
@@ -194,7 +214,7 @@ pub(super) fn open(options: &OpenOptions) -> Result<Opened, Error> {
         options.presence,
     )?;
     heal(&conn, &presence, options.process.id)?;
-    let process_row = join(&conn, options)?;
+    let process_row = join(&conn, &presence, options)?;
     let watch = FileWatch::begin(&conn, &database)?;
     Ok(Opened {
         home,
@@ -228,16 +248,24 @@ fn heal(conn: &Connection, presence: &Presence, own: ProcessId) -> Result<(), Er
     Ok(())
 }
 
-fn join(conn: &Connection, options: &OpenOptions) -> Result<i64, Error> {
-    conn.execute_batch("BEGIN IMMEDIATE")?;
-    let joined = Join {
-        process: options.process.clone(),
-    }
-    .run(&Tx {
+fn join(conn: &Connection, presence: &Presence, options: &OpenOptions) -> Result<i64, Error> {
+    let begun = begin(
         conn,
-        now: options.clock.now(),
-        process: options.process.id,
-        process_row: 0,
+        presence,
+        (options.busy_timeout, options.lock_wait_recorded),
+    );
+    begun.result?;
+    let now = options.clock.now();
+    let tx = |process_row: i64| Tx::new(conn, now, options.process.id, process_row);
+    let joining = Join {
+        process: options.process.clone(),
+    };
+    let joined = joining.run(&tx(0)).and_then(|row| {
+        // A command that has waited is gone soon: what it waited for is to be told afterwards.
+        let waited = begun
+            .waited
+            .map_or(Ok(()), |waited| waited.record(&tx(row)));
+        waited.map(|()| row)
     });
     match joined {
         Ok(row) => {
@@ -256,13 +284,14 @@ fn join(conn: &Connection, options: &OpenOptions) -> Result<i64, Error> {
 fn prepare(
     conn: &mut Connection,
     home: &Path,
-    database: &Path,
+    (database, file): (&Path, FileId),
     options: &OpenOptions,
 ) -> Result<(), Error> {
     let shown = database.display().to_string();
     // Somebody else's database must not even change its journal mode.
     migrate::inspect(conn, &shown)?;
     into_wal(conn)?;
+    still_named(database, file)?;
     let migrated = migrate::migrate(conn, &shown)?;
     identity::settle(conn, home, database, &*options.clock)?;
     first_read(conn)?;
@@ -271,6 +300,23 @@ fn prepare(
         drop(super::checkpoint::truncate(conn));
     }
     Ok(())
+}
+
+/// A restore renames another file over the database while it has the old one for itself: whoever
+/// waited for that lock must not write into the old one. Once a connection has its share of the lock
+/// nobody replaces the file any more.
+fn still_named(database: &Path, file: FileId) -> Result<(), Error> {
+    match FileId::of(database) {
+        Ok(now) if now == file => Ok(()),
+        Ok(_) | Err(_) => Err(Error::new(
+            ErrorCode::Replaced,
+            format!(
+                "{} was replaced while it was opened: try again",
+                database.display()
+            ),
+        )
+        .with_next("ringrift status")),
+    }
 }
 
 /// The change to WAL needs the file alone for a moment, and SQLite's busy handler is not asked.
@@ -302,8 +348,7 @@ fn into_wal(conn: &Connection) -> Result<(), Error> {
 
 fn open_reading(
     options: &OpenOptions,
-    home: PathBuf,
-    database: PathBuf,
+    (home, database, file): (PathBuf, PathBuf, FileId),
     mut notes: Vec<String>,
 ) -> Result<Opened, Error> {
     let shown = database.display().to_string();
@@ -324,7 +369,9 @@ fn open_reading(
             "{shown} is read as it stands: its folder cannot be written and no process has it open"
         ));
     }
-    let (conn, found) = looked.map_err(|error| explain_first_read(error, &database))?;
+    let (conn, found) = looked
+        .map_err(|error| explain_first_read(error, &database))
+        .map_err(|error| name_excluder(error, &database, options.busy_timeout))?;
     let looked = match found {
         migrate::Found::Ours(version) if version == migrate::newest() => Ok(()),
         migrate::Found::Ours(version) => Err(Error::new(
@@ -338,7 +385,9 @@ fn open_reading(
     looked
         .and_then(|()| identity::check(&conn, &home, &database))
         .and_then(|()| first_read(&conn))
-        .map_err(|error| explain_first_read(error, &database))?;
+        .and_then(|()| still_named(&database, file))
+        .map_err(|error| explain_first_read(error, &database))
+        .map_err(|error| name_excluder(error, &database, options.busy_timeout))?;
     let incarnation = identity::incarnation(&conn)?;
     let presence = Presence::open_unseen(
         side?,
@@ -357,6 +406,27 @@ fn open_reading(
         watch: None,
         notes,
     })
+}
+
+/// Readers wait for nobody but for one who keeps the whole file for itself.
+fn name_excluder(mut error: Error, database: &Path, waited: Duration) -> Error {
+    if error.code == ErrorCode::Busy {
+        let shown = database.display();
+        (error.message, error.next) = match pages::excluder(database) {
+            Some(pid) => (
+                format!(
+                    "{shown} was kept by process {pid} ({}) for itself alone for {waited:.1?}",
+                    pages::command_line(pid)
+                ),
+                Some(format!("ps -fp {pid}")),
+            ),
+            None => (
+                format!("{shown} could not be read for {waited:.1?}: somebody keeps it locked"),
+                Some(format!("fuser -v {shown}")),
+            ),
+        };
+    }
+    error
 }
 
 /// A read-only connection to a WAL database needs `-wal` and `-shm`; in a folder nobody can write
@@ -385,102 +455,4 @@ fn explain_first_read(mut error: Error, database: &Path) -> Error {
         error.message = format!("{} is damaged: {}", database.display(), error.message);
     }
     error
-}
-
-fn real(path: &Path) -> Result<PathBuf, Error> {
-    std::fs::canonicalize(path).map_err(|error| {
-        let code = if error.kind() == io::ErrorKind::PermissionDenied {
-            ErrorCode::Permissions
-        } else {
-            ErrorCode::Missing
-        };
-        Error::new(code, format!("{}: {error}", path.display())).with_next("ringrift init")
-    })
-}
-
-fn folder_of(home: &Path, options: &OpenOptions) -> Result<PathBuf, Error> {
-    let folder = home.join("data").join("coordination");
-    if options.create && !options.read_only {
-        std::fs::create_dir_all(&folder).map_err(|error| cannot_make(&folder, &error))?;
-    }
-    std::fs::canonicalize(&folder).map_err(|_| missing(&folder))
-}
-
-/// Makes an empty database file with the mode that its side files will take over.
-fn make_file(path: &Path, folder: &Path) -> Result<(), Error> {
-    let shared = group_writable(folder)?;
-    let made = FileOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(if shared { 0o660 } else { 0o644 })
-        .open(path);
-    match made {
-        Ok(file) if shared => {
-            // The umask may have taken the group's bit away.
-            file.set_permissions(std::fs::Permissions::from_mode(0o660))
-                .map_err(|error| cannot_make(path, &error))
-        }
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(cannot_make(path, &error)),
-    }
-}
-
-fn check_writable(folder: &Path, database: &Path) -> Result<(), Error> {
-    group_writable(folder)?;
-    for path in [folder, database] {
-        rustix::fs::access(path, rustix::fs::Access::WRITE_OK).map_err(|error| {
-            Error::new(
-                ErrorCode::ReadOnly,
-                format!("{} cannot be written: {error}", path.display()),
-            )
-            .with_next(format!("ls -ld {}", path.display()))
-        })?;
-    }
-    Ok(())
-}
-
-/// Whether a group shares the folder. Without setgid the first opener's side files get that
-/// user's own group, and shut everybody else out.
-fn group_writable(folder: &Path) -> Result<bool, Error> {
-    let mode = std::fs::metadata(folder)
-        .map_err(|error| cannot_make(folder, &error))?
-        .mode();
-    let shared = mode & 0o020 != 0;
-    if shared && mode & 0o2000 == 0 {
-        return Err(Error::new(
-            ErrorCode::Permissions,
-            format!(
-                "{} is writable by its group but not setgid (mode {:o}): the first user's files would shut the others out",
-                folder.display(),
-                mode & 0o7777
-            ),
-        )
-        .with_next("ringrift init --group GROUP"));
-    }
-    Ok(shared)
-}
-
-fn missing(path: &Path) -> Error {
-    Error::new(
-        ErrorCode::Missing,
-        format!("there is no store at {}", path.display()),
-    )
-    .with_next("ringrift init")
-}
-
-fn cannot_make(path: &Path, error: &io::Error) -> Error {
-    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    let kind = error.kind();
-    let code = if [PermissionDenied, ReadOnlyFilesystem].contains(&kind) {
-        ErrorCode::ReadOnly
-    } else if [StorageFull, QuotaExceeded].contains(&kind) {
-        ErrorCode::Full
-    } else {
-        ErrorCode::Io
-    };
-    Error::new(code, format!("{} cannot be made: {error}", path.display())).with_next(format!(
-        "ls -ld {}",
-        path.parent().unwrap_or(path).display()
-    ))
 }

@@ -15,7 +15,9 @@ use crate::store::Error;
 use crate::store::pages::{
     self, Bells, OwnPage, PAGE_MAGIC, Roles, Seen, SharedPage, Side, Standing, Turnstile, Watch,
 };
+use crate::store::records::{Present, Stall};
 use crate::store::registry::{Counters, Recent, Running, Slot};
+use crate::verdict::Effort;
 
 /// Claims of a process go to others when it has not beaten for this long.
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
@@ -221,6 +223,21 @@ impl Presence {
         self.with_own(|own| own.step(slot, step));
     }
 
+    /// See [`OwnPage::progress`].
+    pub(crate) fn progress(&self, slot: Slot, effort: &Effort) {
+        self.with_own(|own| own.progress(slot, effort));
+    }
+
+    /// See [`OwnPage::show`].
+    pub(crate) fn show(&self, present: &Present) {
+        self.with_own(|own| own.show(present));
+    }
+
+    /// See [`OwnPage::show_stalls`].
+    pub(crate) fn show_stalls(&self, stalls: &[Stall]) {
+        self.with_own(|own| own.show_stalls(stalls));
+    }
+
     /// See [`OwnPage::abandoned`].
     pub(crate) fn abandoned(&self, slot: Slot) {
         self.with_own(|own| own.abandoned(slot));
@@ -237,6 +254,15 @@ impl Presence {
         let holder = pages::write_lock_holder(self.side.database())?;
         self.with_own(|own| own.blocked_by(holder.0, &holder.1, since));
         Some(holder)
+    }
+
+    /// What this process runs, the longest first.
+    pub(crate) fn running(&self) -> Vec<Running> {
+        let own = self.with_own(OwnPage::process);
+        let seen = own.and_then(|own| self.look(own).ok().flatten());
+        let mut running = seen.and_then(|seen| seen.running).unwrap_or_default();
+        running.sort_by_key(|running| running.since);
+        running
     }
 
     /// The wait is over: nobody is in the way any more.

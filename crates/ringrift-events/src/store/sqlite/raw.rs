@@ -20,6 +20,35 @@ pub(super) fn read_file(conn: &Connection, offset: i64, into: &mut [u8]) -> bool
     let Ok(amount) = c_int::try_from(into.len()) else {
         return false;
     };
+    let Some((file, methods)) = file_of(conn) else {
+        return false;
+    };
+    let Some(read) = methods.xRead else {
+        return false;
+    };
+    // SAFETY: at most `amount` bytes are written into a buffer of that length.
+    let code = unsafe { read(file, into.as_mut_ptr().cast(), amount, offset) };
+    code == ffi::SQLITE_OK
+}
+
+/// Takes SQLite's exclusive lock on the database file, without reading it; `false` when anybody
+/// else has a share of it. Only on a connection that has read nothing and reads nothing afterwards:
+/// it knows nothing of this lock, and gives it up when it is closed.
+pub(super) fn lock_whole(conn: &Connection) -> bool {
+    let Some((file, methods)) = file_of(conn) else {
+        return false;
+    };
+    let Some(lock) = methods.xLock else {
+        return false;
+    };
+    [ffi::SQLITE_LOCK_SHARED, ffi::SQLITE_LOCK_EXCLUSIVE]
+        .into_iter()
+        // SAFETY: the file object is the open connection's; the steps are those SQLite takes.
+        .all(|level| unsafe { lock(file, level) } == ffi::SQLITE_OK)
+}
+
+/// The connection's file object and what it answers to.
+fn file_of(conn: &Connection) -> Option<(*mut ffi::sqlite3_file, &ffi::sqlite3_io_methods)> {
     let mut file: *mut ffi::sqlite3_file = std::ptr::null_mut();
     // SAFETY: the handle is open; this control only writes the pointer given to it.
     let told = unsafe {
@@ -31,14 +60,12 @@ pub(super) fn read_file(conn: &Connection, offset: i64, into: &mut [u8]) -> bool
         )
     };
     if told != ffi::SQLITE_OK || file.is_null() {
-        return false;
+        return None;
     }
-    // SAFETY: the file object is the open connection's; an object without methods is not open.
-    let read = unsafe { (*file).pMethods.as_ref() }.and_then(|methods| methods.xRead);
-    let Some(read) = read else { return false };
-    // SAFETY: at most `amount` bytes are written into a buffer of that length.
-    let code = unsafe { read(file, into.as_mut_ptr().cast(), amount, offset) };
-    code == ffi::SQLITE_OK
+    // SAFETY: the file object is the open connection's, its methods are static in the library; an
+    // object without methods is not open.
+    let methods = unsafe { (*file).pMethods.as_ref() }?;
+    Some((file, methods))
 }
 
 /// The operating system's number for the connection's last input or output failure; 0 for none.

@@ -84,12 +84,12 @@ impl Reader {
 
     fn ask(&self, question: &mut dyn Request) -> Result<(), Error> {
         self.conn.prepare_cached("BEGIN")?.execute([])?;
-        let tx = Tx {
-            conn: &self.conn,
-            now: self.clock.now(),
-            process: self.process,
-            process_row: self.line.process_row.load(Ordering::Acquire),
-        };
+        let tx = Tx::new(
+            &self.conn,
+            self.clock.now(),
+            self.process,
+            self.line.process_row.load(Ordering::Acquire),
+        );
         question.run(&tx)?;
         self.conn.prepare_cached("COMMIT")?.execute([])?;
         Ok(())
@@ -104,7 +104,7 @@ impl Reader {
             && error.code == ErrorCode::Io
         {
             return Error::new(
-                ErrorCode::Busy,
+                ErrorCode::TimedOut,
                 format!("a read took longer than its limit of {limit:?}"),
             )
             .with_next("ringrift status");

@@ -28,16 +28,57 @@ pub(super) trait Request: Send {
     fn wake(&mut self);
 
     /// About how many bytes wait with it.
-    fn bytes(&self) -> usize;
+    fn bytes(&self) -> usize {
+        0
+    }
 
     /// Its answer waits for a sync.
-    fn power(&self) -> bool;
+    fn power(&self) -> bool {
+        false
+    }
 
     /// The bells that are rung once it is committed.
-    fn rings(&self) -> Bells;
+    fn rings(&self) -> Bells {
+        Bells::NONE
+    }
+
+    /// It needs no savepoint: see [`Verb::undoes_itself`].
+    fn undoes_itself(&self) -> bool {
+        false
+    }
 
     /// How long it may take, for reads.
-    fn time_limit(&self) -> Duration;
+    fn time_limit(&self) -> Duration {
+        Duration::MAX
+    }
+}
+
+/// A result that is kept until its caller may have it.
+struct Kept<T: Clone> {
+    result: Option<Result<T, Error>>,
+    answer: Answer<T>,
+}
+
+impl<T: Clone> Kept<T> {
+    fn new(answer: Answer<T>) -> Kept<T> {
+        Kept {
+            result: None,
+            answer,
+        }
+    }
+
+    /// Keeps it. Answers the error's copy if it is one.
+    fn keep(&mut self, result: Result<T, Error>) -> Result<(), Error> {
+        let told = result.as_ref().map(|_| ()).map_err(Clone::clone);
+        self.result = Some(result);
+        told
+    }
+
+    fn fill(&mut self) {
+        if let Some(result) = self.result.take() {
+            self.answer.fill(result);
+        }
+    }
 }
 
 /// A [`Verb`] and its answer.
@@ -46,8 +87,8 @@ pub(super) struct Writing<V: Verb> {
     bytes: usize,
     power: bool,
     rings: Bells,
-    result: Option<Result<V::Answer, Error>>,
-    answer: Answer<V::Answer>,
+    undoes_itself: bool,
+    kept: Kept<V::Answer>,
 }
 
 impl<V: Verb> Writing<V> {
@@ -56,9 +97,9 @@ impl<V: Verb> Writing<V> {
             bytes: verb.bytes(),
             power: verb.power(),
             rings: verb.rings(),
+            undoes_itself: verb.undoes_itself(),
             verb: Some(verb),
-            result: None,
-            answer,
+            kept: Kept::new(answer),
         }
     }
 }
@@ -68,27 +109,22 @@ impl<V: Verb> Request for Writing<V> {
         let Some(verb) = self.verb.take() else {
             return Ok(());
         };
-        let result = verb.run(tx);
-        let told = result.as_ref().map(|_| ()).map_err(Clone::clone);
-        self.result = Some(result);
-        told
+        self.kept.keep(verb.run(tx))
     }
 
     fn refuse(&mut self, error: Error) {
         self.verb = None;
-        if !matches!(self.result, Some(Err(_))) {
-            self.result = Some(Err(error));
+        if !matches!(self.kept.result, Some(Err(_))) {
+            self.kept.result = Some(Err(error));
         }
     }
 
     fn fill(&mut self) {
-        if let Some(result) = self.result.take() {
-            self.answer.fill(result);
-        }
+        self.kept.fill();
     }
 
     fn wake(&mut self) {
-        self.answer.wake();
+        self.kept.answer.wake();
     }
 
     fn bytes(&self) -> usize {
@@ -103,8 +139,8 @@ impl<V: Verb> Request for Writing<V> {
         self.rings
     }
 
-    fn time_limit(&self) -> Duration {
-        Duration::MAX
+    fn undoes_itself(&self) -> bool {
+        self.undoes_itself
     }
 }
 
@@ -112,8 +148,7 @@ impl<V: Verb> Request for Writing<V> {
 pub(super) struct Reading<Q: Question> {
     question: Option<Q>,
     time_limit: Duration,
-    result: Option<Result<Q::Answer, Error>>,
-    answer: Answer<Q::Answer>,
+    kept: Kept<Q::Answer>,
 }
 
 impl<Q: Question> Reading<Q> {
@@ -121,8 +156,7 @@ impl<Q: Question> Reading<Q> {
         Reading {
             time_limit: question.time_limit(),
             question: Some(question),
-            result: None,
-            answer,
+            kept: Kept::new(answer),
         }
     }
 }
@@ -132,37 +166,20 @@ impl<Q: Question> Request for Reading<Q> {
         let Some(question) = self.question.take() else {
             return Ok(());
         };
-        let result = question.run(tx);
-        let told = result.as_ref().map(|_| ()).map_err(Clone::clone);
-        self.result = Some(result);
-        told
+        self.kept.keep(question.run(tx))
     }
 
     fn refuse(&mut self, error: Error) {
         self.question = None;
-        self.result = Some(Err(error));
+        self.kept.result = Some(Err(error));
     }
 
     fn fill(&mut self) {
-        if let Some(result) = self.result.take() {
-            self.answer.fill(result);
-        }
+        self.kept.fill();
     }
 
     fn wake(&mut self) {
-        self.answer.wake();
-    }
-
-    fn bytes(&self) -> usize {
-        0
-    }
-
-    fn power(&self) -> bool {
-        false
-    }
-
-    fn rings(&self) -> Bells {
-        Bells::NONE
+        self.kept.answer.wake();
     }
 
     fn time_limit(&self) -> Duration {
@@ -171,17 +188,14 @@ impl<Q: Question> Request for Reading<Q> {
 }
 
 /// An answer that a thread of its own worked out: a backup, a check.
-pub(super) struct Worked<T: Clone> {
-    result: Option<Result<T, Error>>,
-    answer: Answer<T>,
-}
+pub(super) struct Worked<T: Clone>(Kept<T>);
 
 impl<T: Clone> Worked<T> {
     pub(super) fn new(result: Result<T, Error>, answer: Answer<T>) -> Worked<T> {
-        Worked {
+        Worked(Kept {
             result: Some(result),
             answer,
-        }
+        })
     }
 }
 
@@ -191,32 +205,14 @@ impl<T: Clone + Send> Request for Worked<T> {
     }
 
     fn refuse(&mut self, error: Error) {
-        self.result = Some(Err(error));
+        self.0.result = Some(Err(error));
     }
 
     fn fill(&mut self) {
-        if let Some(result) = self.result.take() {
-            self.answer.fill(result);
-        }
+        self.0.fill();
     }
 
     fn wake(&mut self) {
-        self.answer.wake();
-    }
-
-    fn bytes(&self) -> usize {
-        0
-    }
-
-    fn power(&self) -> bool {
-        false
-    }
-
-    fn rings(&self) -> Bells {
-        Bells::NONE
-    }
-
-    fn time_limit(&self) -> Duration {
-        Duration::MAX
+        self.0.answer.wake();
     }
 }

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::housekeeper::Housekeeper;
 use super::line::Notice;
 use super::verbs::head::log_end;
+use crate::coded::quoted;
 use crate::store::{Error, ErrorCode};
 
 /// Events looked at in a log that has reached its bound, spread evenly over it: what is true of
@@ -17,7 +18,7 @@ const SAMPLES: i64 = 256;
 
 /// How much a store may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bounds {
+pub(crate) struct Bounds {
     /// Share of the disk that must stay free, in percent; 0 asks for none.
     pub(super) disk_free_min_percent: u32,
     /// Most events in the log.
@@ -41,6 +42,21 @@ impl Housekeeper {
             ))),
         }
     }
+}
+
+/// Why there is no room now, in words: for whoever asks how the store is, also from a process that
+/// publishes nothing.
+pub(super) fn reasons(
+    conn: &Connection,
+    database: &Path,
+    bounds: Bounds,
+) -> Result<Vec<String>, Error> {
+    let reasons = [look_at_disk(database, bounds), look_at_log(conn, bounds)?];
+    Ok(reasons
+        .into_iter()
+        .flatten()
+        .map(|error| error.message)
+        .collect())
 }
 
 /// A disk that runs full stops everything on it.
@@ -123,7 +139,7 @@ fn full(by: &Kept, percent: usize, events: i64, bytes: i64) -> Error {
         ),
         Kept::Owed(name) => (
             format!("durable subscription {name} has not settled it"),
-            format!("ringrift subs show {name}"),
+            format!("ringrift subs show {}", quoted(name)),
         ),
         Kept::Unread => (
             "no process has read it".to_owned(),

@@ -1,71 +1,226 @@
 //! How an event stands in a row of `events`: one list of columns, one reader of them.
 
+use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use rusqlite::Row;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
 use uuid::Uuid;
 
 use crate::clock::Time;
 use crate::event::{Event, EventId, EventType, Payload, ProcessId, Seq, TraceId};
-use crate::store::log::Logged;
+use crate::store::log::{Logged, TypeSet};
+
+macro_rules! event_columns {
+    () => {
+        "e.seq, e.id, e.event_type, e.payload, e.source, e.key, \
+     e.published_at, e.created_at, e.trace_id, e.parent_id, e.depth, \
+     (SELECT p.process_id FROM processes AS p WHERE p.id = e.origin), e.stage, \
+     (SELECT d.at FROM deleted_events AS x JOIN deletions AS d ON d.id = x.deletion \
+      WHERE x.seq = e.seq)"
+    };
+}
 
 /// The columns that [`event`] reads, in its order, of `events AS e`. The process comes by a
 /// look-up in `processes`; one that is gone reads as the nil id.
-pub(crate) const EVENT_COLUMNS: &str = "e.seq, e.id, e.event_type, e.payload, e.source, e.key, \
-     e.published_at, e.created_at, e.trace_id, e.parent_id, e.depth, \
-     (SELECT p.uuid FROM processes AS p WHERE p.id = e.origin), e.stage, \
-     (SELECT d.at FROM deleted_events AS x JOIN deletions AS d ON d.id = x.deletion \
-      WHERE x.seq = e.seq)";
+pub(crate) const EVENT_COLUMNS: &str = event_columns!();
 
 /// How many columns [`EVENT_COLUMNS`] has: a query's own columns come after.
 pub(crate) const EVENT_COLUMN_COUNT: usize = 14;
 
+/// The columns that [`logged`] reads: those, and where the program published the event.
+pub(crate) const LOGGED_COLUMNS: &str = concat!(
+    event_columns!(),
+    ", (SELECT c.site FROM call_sites AS c WHERE c.id = e.call_site)"
+);
+
 /// Reads [`EVENT_COLUMNS`] as the event.
 pub(crate) fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let origin = row.get::<_, Option<ProcessId>>(ORIGIN_COLUMN)?;
+    event_from(row, origin.unwrap_or(ProcessId(Uuid::nil())))
+}
+
+/// Reads the other columns; both lists have them in the same places.
+fn event_from(row: &Row<'_>, origin: ProcessId) -> rusqlite::Result<Event> {
     Ok(Event {
         seq: Some(Seq(row.get(0)?)),
-        id: EventId(row.get::<_, Id>(1)?.0),
-        event_type: EventType::from_canonical(row.get_ref(2)?.as_str()?),
-        payload: Payload::from_checked(row.get::<_, Box<str>>(3)?),
+        id: row.get(1)?,
+        event_type: EventType::from_canonical(row.get_ref(TYPE_COLUMN)?.as_str()?),
+        payload: Payload::from_checked(row.get_ref(3)?.as_str()?),
         source: row.get(4)?,
         key: row.get(5)?,
         published_at: Time(row.get(6)?),
-        trace_id: TraceId(row.get::<_, Id>(8)?.0),
-        parent_id: row.get::<_, Option<Id>>(9)?.map(|id| EventId(id.0)),
+        trace_id: row.get(8)?,
+        parent_id: row.get(9)?,
         depth: row.get(10)?,
-        origin: ProcessId(row.get::<_, Option<Id>>(11)?.map_or(Uuid::nil(), |id| id.0)),
+        origin,
         stage: row.get(12)?,
     })
 }
 
-/// Reads [`EVENT_COLUMNS`] as the event and its place in time.
+/// Where the type stands in every list of an event's columns, and where the origin.
+const TYPE_COLUMN: usize = 2;
+const ORIGIN_COLUMN: usize = 11;
+
+macro_rules! stretch {
+    ($stands:literal) => {
+        concat!(
+            "SELECT e.seq, e.id, e.event_type, e.payload, e.source, e.key, e.published_at, NULL, \
+             e.trace_id, e.parent_id, e.depth, e.origin, e.stage, ",
+            $stands,
+            " FROM events AS e WHERE e.seq > ?1 AND e.seq <= ?2 ORDER BY e.seq"
+        )
+    };
+}
+
+/// Rows of the log one after the other, as consumers read them. Look-ups that would cost each row
+/// more than the row itself are done once: which process an origin is, and whether anything in
+/// this part of the log was deleted.
+pub(crate) struct Stretch<'a> {
+    conn: &'a Connection,
+    statement: CachedStatement<'a>,
+    origins: HashMap<i64, ProcessId>,
+}
+
+/// One row of a stretch.
+pub(crate) struct StretchRow<'r, 'a> {
+    row: &'r Row<'r>,
+    conn: &'a Connection,
+    origins: &'r mut HashMap<i64, ProcessId>,
+}
+
+impl<'a> Stretch<'a> {
+    /// The log after `after` up to `to`.
+    pub(crate) fn new(conn: &'a Connection, after: i64, to: i64) -> rusqlite::Result<Stretch<'a>> {
+        let deleted: bool = conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM deleted_events WHERE seq > ?1 AND seq <= ?2)",
+            )?
+            .query_row([after, to], |row| row.get(0))?;
+        let sql = match deleted {
+            true => {
+                stretch!("NOT EXISTS (SELECT 1 FROM deleted_events AS d WHERE d.seq = e.seq)")
+            }
+            false => stretch!("1"),
+        };
+        let mut statement = conn.prepare_cached(sql)?;
+        statement.raw_bind_parameter(1, after)?;
+        statement.raw_bind_parameter(2, to)?;
+        Ok(Stretch {
+            conn,
+            statement,
+            origins: HashMap::new(),
+        })
+    }
+
+    /// Gives the rows to `see` until it says to stop, or there is none left; says whether it
+    /// stopped.
+    pub(crate) fn each(
+        &mut self,
+        mut see: impl FnMut(StretchRow<'_, 'a>) -> rusqlite::Result<ControlFlow<()>>,
+    ) -> rusqlite::Result<bool> {
+        let mut rows = self.statement.raw_query();
+        while let Some(row) = rows.next()? {
+            let row = StretchRow {
+                row,
+                conn: self.conn,
+                origins: &mut self.origins,
+            };
+            if see(row)?.is_break() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl StretchRow<'_, '_> {
+    pub(crate) fn seq(&self) -> rusqlite::Result<Seq> {
+        self.row.get(0).map(Seq)
+    }
+
+    /// Whether it stands in the log still and its type is among these: told before it is read any
+    /// further.
+    pub(crate) fn is_of(&self, types: &TypeSet) -> rusqlite::Result<bool> {
+        let named = match types {
+            TypeSet::All => true,
+            TypeSet::Only(types) => {
+                let name = self.row.get_ref(TYPE_COLUMN)?.as_str()?;
+                types
+                    .binary_search_by(|known| known.as_str().cmp(name))
+                    .is_ok()
+            }
+        };
+        Ok(named && self.row.get(13)?)
+    }
+
+    pub(crate) fn event(self) -> rusqlite::Result<Event> {
+        let origin: i64 = self.row.get(ORIGIN_COLUMN)?;
+        let process = match self.origins.get(&origin) {
+            Some(process) => *process,
+            None => {
+                let process = process(self.conn, origin)?;
+                self.origins.insert(origin, process);
+                process
+            }
+        };
+        event_from(self.row, process)
+    }
+}
+
+/// The process of a row of `processes`; one that is gone reads as the nil id.
+fn process(conn: &Connection, row: i64) -> rusqlite::Result<ProcessId> {
+    let known = conn
+        .prepare_cached("SELECT process_id FROM processes WHERE id = ?1")?
+        .query_row([row], |row| row.get(0))
+        .optional()?;
+    Ok(known.unwrap_or(ProcessId(Uuid::nil())))
+}
+
+/// Reads [`LOGGED_COLUMNS`] as the event and its place in time.
 pub(crate) fn logged(row: &Row<'_>) -> rusqlite::Result<Logged> {
     Ok(Logged {
         event: Arc::new(event(row)?),
         committed_at: row.get::<_, SqlTime>(7)?.0,
         deleted_at: row.get::<_, Option<SqlTime>>(13)?.map(|time| time.0),
+        call_site: row.get(EVENT_COLUMN_COUNT)?,
     })
 }
 
-/// A sixteen-byte id in a BLOB column.
-pub(crate) struct Id(pub(crate) Uuid);
+/// Ids stand in TEXT columns as people write them: events and processes with hyphens, traces by
+/// their 32 digits.
+macro_rules! id_column {
+    ($id:ident, $form:ident) => {
+        impl ToSql for $id {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                let mut text = Uuid::encode_buffer();
+                let text: &str = self.0.$form().encode_lower(&mut text);
+                Ok(ToSqlOutput::from(text.to_owned()))
+            }
+        }
 
-impl rusqlite::types::FromSql for Id {
-    fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Id> {
-        <[u8; 16]>::column_result(value).map(|bytes| Id(Uuid::from_bytes(bytes)))
-    }
+        impl FromSql for $id {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<$id> {
+                let id = Uuid::try_parse(value.as_str()?);
+                id.map($id).map_err(|_| FromSqlError::InvalidType)
+            }
+        }
+    };
 }
+
+id_column!(EventId, hyphenated);
+id_column!(ProcessId, hyphenated);
+id_column!(TraceId, simple);
 
 /// A public time column: `YYYY-MM-DD HH:MM:SS.SSS`, UTC.
 pub(crate) struct SqlTime(pub(crate) Time);
 
-impl rusqlite::types::FromSql for SqlTime {
-    fn column_result(
-        value: rusqlite::types::ValueRef<'_>,
-    ) -> rusqlite::types::FromSqlResult<SqlTime> {
+impl FromSql for SqlTime {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<SqlTime> {
         let text = value.as_str()?;
         Time::from_sql(text)
             .map(SqlTime)
-            .ok_or(rusqlite::types::FromSqlError::InvalidType)
+            .ok_or(FromSqlError::InvalidType)
     }
 }

@@ -18,9 +18,6 @@ use crate::store::{Error, ErrorCode, Pending};
 /// Columns, then rows.
 pub(crate) type Table = (Vec<String>, Vec<Vec<Value>>);
 
-/// How long a statement may take: reads keep the WAL from shrinking.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
-
 /// SQLite's steps between two looks at the clock.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
@@ -46,24 +43,35 @@ const TELLING: &[&str] = &[
 
 impl SqliteStore {
     /// Runs one read-only statement; at most `limit` rows.
-    pub(crate) fn ask_sql(&self, sql: String, limit: usize) -> Pending<Table> {
+    pub(crate) fn ask_sql(
+        &self,
+        sql: String,
+        limit: usize,
+        time_limit: Duration,
+    ) -> Pending<Table> {
         self.work(move |place| {
             let mut conn = place.reader()?;
-            fence(&mut conn, place)?;
-            ask(&conn, &sql, limit)
+            end_after(&mut conn, place, time_limit)?;
+            // The connection is this statement's alone, and can do nothing but read this file.
+            conn.authorizer(Some(|context: AuthContext<'_>| allowed(&context.action)))?;
+            ask(&conn, &sql, limit, time_limit)
         })
     }
 }
 
-/// The connection is this statement's alone, and can do nothing but read this file.
-fn fence(conn: &mut Connection, place: &Place) -> Result<(), Error> {
-    let end = place.clock.monotonic().saturating_add(TIME_LIMIT);
+/// Interrupts what runs on `conn` after `limit`: a read keeps the WAL from shrinking, a write keeps
+/// others from writing.
+pub(super) fn end_after(
+    conn: &mut Connection,
+    place: &Place,
+    limit: Duration,
+) -> Result<(), Error> {
+    let end = place.clock.monotonic().saturating_add(limit);
     let (clock, closing) = (std::sync::Arc::clone(&place.clock), place.is_closing());
     conn.progress_handler(
         STEPS_BETWEEN_LOOKS,
         Some(move || closing() || clock.monotonic() >= end),
     )?;
-    conn.authorizer(Some(|context: AuthContext<'_>| allowed(&context.action)))?;
     Ok(())
 }
 
@@ -90,19 +98,21 @@ fn allowed(action: &AuthAction<'_>) -> Authorization {
     }
 }
 
-fn ask(conn: &Connection, sql: &str, limit: usize) -> Result<Table, Error> {
-    let mut statement = conn.prepare(sql).map_err(|error| refused(&error))?;
+fn ask(conn: &Connection, sql: &str, limit: usize, time_limit: Duration) -> Result<Table, Error> {
+    let refused = |error: rusqlite::Error| refused(&error, time_limit);
+    let mut statement = conn.prepare(sql).map_err(refused)?;
     if !statement.readonly() {
         return Err(Error::new(
-            ErrorCode::WrongState,
+            ErrorCode::SqlRefused,
             "the statement would change the store; only reading is allowed here",
-        ));
+        )
+        .with_next("ringrift db sql --write SQL"));
     }
     let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows = statement.query([])?;
     let mut table = Vec::new();
     while table.len() < limit
-        && let Some(row) = rows.next().map_err(|error| refused(&error))?
+        && let Some(row) = rows.next().map_err(refused)?
     {
         let cells = (0..columns.len())
             .map(|column| Ok(json(row.get_ref(column)?)))
@@ -112,23 +122,23 @@ fn ask(conn: &Connection, sql: &str, limit: usize) -> Result<Table, Error> {
     Ok((columns, table))
 }
 
-/// The statement is at fault, unless the file or a lock is.
-fn refused(error: &rusqlite::Error) -> Error {
+/// The statement is at fault, unless the time, the file or a lock is.
+pub(super) fn refused(error: &rusqlite::Error, time_limit: Duration) -> Error {
     let message = error.to_string();
-    let interrupted = error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted);
-    if interrupted {
-        return Error::new(
-            ErrorCode::Busy,
-            format!("the statement took longer than its limit of {TIME_LIMIT:?}"),
-        );
-    }
     match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::OperationInterrupted) => Error::new(
+            ErrorCode::TimedOut,
+            format!("the statement took longer than its limit of {time_limit:?}, and was ended"),
+        )
+        .with_next("ringrift db sql --timeout 2m SQL"),
         Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
             Error::new(ErrorCode::Corrupt, message).with_next("ringrift db check")
         }
-        Some(rusqlite::ErrorCode::DatabaseBusy) => Error::new(ErrorCode::Busy, message),
+        Some(rusqlite::ErrorCode::DatabaseBusy) => {
+            Error::new(ErrorCode::Busy, message).with_next("ringrift status")
+        }
         _ => Error::new(
-            ErrorCode::WrongState,
+            ErrorCode::SqlRefused,
             format!("the statement was refused: {message}"),
         ),
     }
@@ -157,7 +167,11 @@ mod tests {
     fn a_statement_reads_and_cannot_change_anything() {
         let home = TestStore::new();
         home.append(3);
-        let ask = |sql: &str| home.store.ask_sql(sql.to_owned(), 2).wait();
+        let ask = |sql: &str| {
+            home.store
+                .ask_sql(sql.to_owned(), 2, Duration::from_secs(10))
+                .wait()
+        };
         let (columns, rows) = ask("SELECT seq, event_type FROM events ORDER BY seq").unwrap();
         assert_eq!(columns, ["seq", "event_type"]);
         assert_eq!(rows.len(), 2, "the limit holds");
@@ -175,10 +189,22 @@ mod tests {
         ] {
             assert_eq!(
                 ask(refused).unwrap_err().code,
-                ErrorCode::WrongState,
+                ErrorCode::SqlRefused,
                 "{refused}"
             );
         }
         assert_eq!(ask("SELECT COUNT(*) FROM events").unwrap().1[0][0], 3);
+    }
+
+    #[test]
+    fn a_statement_that_takes_too_long_is_ended_and_says_its_limit() {
+        let home = TestStore::new();
+        let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+                       SELECT COUNT(*) FROM n";
+        let limit = Duration::from_millis(50);
+        let error = home.store.ask_sql(endless.to_owned(), 1, limit).wait();
+        let error = error.unwrap_err();
+        assert_eq!(error.code, ErrorCode::TimedOut);
+        assert!(error.message.contains("50ms"), "{error}");
     }
 }

@@ -22,7 +22,7 @@ impl Subscriptions for SqliteStore {
 
     fn subscriptions(&self) -> Pending<Vec<SubscriptionState>> {
         self.read(ListSubscriptions {
-            presence: Some(std::sync::Arc::clone(&self.presence)),
+            presence: std::sync::Arc::clone(&self.presence),
         })
     }
 
@@ -39,7 +39,8 @@ impl Subscriptions for SqliteStore {
     }
 
     fn remove(&self, id: SubscriptionId, by: String, dry_run: bool) -> Pending<u64> {
-        let remove = Remove { id, by };
+        let presence = std::sync::Arc::clone(&self.presence);
+        let remove = Remove { id, by, presence };
         match dry_run {
             true => self.read(remove),
             false => self.write(remove),

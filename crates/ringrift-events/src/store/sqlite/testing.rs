@@ -1,6 +1,9 @@
 //! For unit tests of verbs: a migrated database in a folder of its own, and transactions at a
 //! clock that the test moves.
 
+#[path = "../../../tests/support/swift.rs"]
+pub(super) mod swift;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,12 +82,7 @@ impl TestDatabase {
 
     /// A transaction's surroundings at the clock's present time.
     pub(crate) fn tx(&self) -> Tx<'_> {
-        Tx {
-            conn: &self.conn,
-            now: self.clock.now(),
-            process: self.process,
-            process_row: self.process_row,
-        }
+        Tx::new(&self.conn, self.clock.now(), self.process, self.process_row)
     }
 
     /// An event of this process, made now.
@@ -136,32 +134,38 @@ impl TestStore {
 
     /// Appends `count` events and waits.
     pub(crate) fn append(&self, count: usize) {
-        let clock = SystemClock;
-        let drafts = (0..count)
-            .map(|_| Draft {
-                event: Arc::new(Event {
-                    id: EventId::new(&clock),
-                    event_type: EventType::from_canonical("training_completed"),
-                    payload: Payload::from_checked("{\"config_key\":\"square8_2p\"}"),
-                    source: "test".to_owned(),
-                    key: None,
-                    published_at: clock.now(),
-                    trace_id: TraceId(EventId::new(&clock).0),
-                    parent_id: None,
-                    depth: 0,
-                    origin: self.store.process_id(),
-                    stage: None,
-                    seq: None,
-                }),
-                idempotency_key: None,
-            })
-            .collect();
-        let batch = Batch {
-            drafts,
-            durability: Durability::Process,
-        };
-        self.store.append(batch, None).wait().unwrap();
+        append(&self.store, count).unwrap();
     }
+}
+
+/// Appends `count` events and waits.
+pub(crate) fn append(store: &SqliteStore, count: usize) -> Result<(), Error> {
+    let clock = SystemClock;
+    let drafts = (0..count)
+        .map(|_| Draft {
+            event: Arc::new(Event {
+                id: EventId::new(&clock),
+                event_type: EventType::from_canonical("training_completed"),
+                payload: Payload::from_checked("{\"config_key\":\"square8_2p\"}"),
+                source: "test".to_owned(),
+                key: None,
+                published_at: clock.now(),
+                trace_id: TraceId(EventId::new(&clock).0),
+                parent_id: None,
+                depth: 0,
+                origin: store.process_id(),
+                stage: None,
+                seq: None,
+            }),
+            idempotency_key: None,
+            call_site: None,
+        })
+        .collect();
+    let batch = Batch {
+        drafts,
+        durability: Durability::Process,
+    };
+    store.append(batch, None).wait().map(drop)
 }
 
 fn options_of(home: &std::path::Path) -> OpenOptions {

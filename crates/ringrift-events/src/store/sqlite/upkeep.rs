@@ -16,7 +16,7 @@ use super::verbs::upkeep::{
 };
 use crate::event::{ProcessId, Seq};
 use crate::store::pending::Answer;
-use crate::store::upkeep::{Checked, Figures, SweepRules, Swept, Tally, Upkeep};
+use crate::store::upkeep::{Checked, Deletion, Figures, SweepRules, Swept, Tally, Touched, Upkeep};
 use crate::store::{Error, ErrorCode, Pending, Store};
 
 /// The poller's place is saved at most this often.
@@ -92,6 +92,9 @@ impl SqliteStore {
         answer: Answer<Swept>,
     ) {
         let Some(row) = dead.pop() else {
+            if let Some(shared) = self.presence.shared() {
+                shared.note_swept(self.process_id(), self.options.clock.now());
+            }
             give(&answer, Ok(swept));
             return;
         };
@@ -125,13 +128,16 @@ impl SqliteStore {
         .forget();
     }
 
-    fn restore_next(&self, by: String, restored: u64, answer: Answer<u64>) {
+    fn restore_next(&self, (by, last): (String, Seq), restored: u64, answer: Answer<u64>) {
         let own = Weak::clone(&self.own);
-        let step = RestoreQueue { by: by.clone() };
+        let step = RestoreQueue {
+            by: by.clone(),
+            last,
+        };
         self.write_then(step, move |step| match (step, own.upgrade()) {
             (Err(error), _) => give(&answer, Err(error.clone())),
             (Ok(step), Some(store)) if step.more => {
-                store.restore_next(by, restored + step.events, answer);
+                store.restore_next((by, last), restored + step.events, answer);
             }
             (Ok(step), _) => give(&answer, Ok(restored + step.events)),
         })
@@ -217,22 +223,24 @@ impl Upkeep for SqliteStore {
             wal: wal_of(&self.database),
             notes: self.notes().to_vec(),
             wal_bytes_max: self.options.wal_bytes_max,
+            bounds: self.options.bounds(),
+            presence: Arc::clone(&self.presence),
         })
     }
 
-    fn clear_queue(&self, by: String, dry_run: bool) -> Pending<u64> {
+    fn clear_queue_to(&self, by: String, last: Seq, dry_run: bool) -> Pending<u64> {
         match dry_run {
-            true => self.count_pending(),
-            false => self.write(ClearQueue { by }),
+            true => self.read(ClearQueue { by, last }),
+            false => self.write(ClearQueue { by, last }),
         }
     }
 
-    fn restore_queue(&self, by: String, dry_run: bool) -> Pending<u64> {
+    fn restore_queue_to(&self, by: String, last: Seq, dry_run: bool) -> Pending<u64> {
         if dry_run {
-            return self.read(RestoreQueue { by });
+            return self.read(RestoreQueue { by, last });
         }
         let (answer, pending) = Pending::channel();
-        self.restore_next(by, 0, answer);
+        self.restore_next((by, last), 0, answer);
         pending
     }
 
@@ -256,8 +264,13 @@ impl Upkeep for SqliteStore {
         &self,
         sql: String,
         limit: usize,
+        time_limit: Duration,
     ) -> Pending<(Vec<String>, Vec<Vec<serde_json::Value>>)> {
-        self.ask_sql(sql, limit)
+        self.ask_sql(sql, limit, time_limit)
+    }
+
+    fn delete_by_sql(&self, deletion: Deletion) -> Pending<Touched> {
+        self.run_deletion(deletion)
     }
 }
 
@@ -293,10 +306,5 @@ pub(super) fn unbalanced(tally: &Tally) -> Option<String> {
 fn ask<Q: Question>(place: &Place, process: ProcessId, question: Q) -> Result<Q::Answer, Error> {
     let conn = place.reader()?;
     conn.execute_batch("BEGIN")?;
-    question.run(&Tx {
-        conn: &conn,
-        now: place.clock.now(),
-        process,
-        process_row: 0,
-    })
+    question.run(&Tx::new(&conn, place.clock.now(), process, 0))
 }

@@ -1,5 +1,6 @@
 //! A verb is one question to a database thread: plain data in, one transaction, plain data out.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -47,6 +48,12 @@ pub(crate) trait Verb: Plain {
     fn rings(&self) -> Bells {
         Bells::WORK
     }
+
+    /// Its failure leaves nothing behind that must be undone: what it writes is one statement,
+    /// which SQLite undoes by itself. It then shares a transaction without a savepoint.
+    fn undoes_itself(&self) -> bool {
+        false
+    }
 }
 
 /// How long a question may take when it does not say: long enough for a scan of a few million
@@ -78,4 +85,28 @@ pub(crate) struct Tx<'a> {
     pub(crate) process: ProcessId,
     /// This process's row in `processes`; 0 while it has none (read-only handles).
     pub(crate) process_row: i64,
+    now_text: OnceCell<String>,
+}
+
+impl<'a> Tx<'a> {
+    /// Inside a transaction that `conn` has begun.
+    pub(crate) fn new(
+        conn: &'a Connection,
+        now: Time,
+        process: ProcessId,
+        process_row: i64,
+    ) -> Tx<'a> {
+        Tx {
+            conn,
+            now,
+            process,
+            process_row,
+            now_text: OnceCell::new(),
+        }
+    }
+
+    /// `now` as public columns have it: written once for all verbs of the transaction.
+    pub(crate) fn now_text(&self) -> &str {
+        self.now_text.get_or_init(|| self.now.to_sql())
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::begin::begin;
+use super::begin::{Waited, begin};
 use super::checkpoint;
 use super::fault;
 use super::housekeeper::WAL_PAGES;
@@ -46,9 +46,12 @@ pub(super) struct Writer {
     pub(super) process: ProcessId,
     pub(super) neighbours: Arc<Neighbours>,
     /// How long a transaction waits for another process's.
-    pub(super) busy: Duration,
+    /// How long the lock is waited for, and from when on that is told.
+    pub(super) patience: (Duration, Duration),
     pub(super) syncer: Syncer,
     pub(super) watch: Option<FileWatch>,
+    /// A long wait for the lock that no transaction has recorded yet.
+    pub(super) waited: Option<Waited>,
 }
 
 /// How running a batch inside the transaction went.
@@ -159,26 +162,37 @@ impl Writer {
         }
     }
 
-    fn begin(&self) -> Result<(), Error> {
-        let waited = begin(&self.conn, self.neighbours.presence(), self.busy)?;
-        if let Some(waited) = waited {
-            self.line.say(Notice::Warn(waited));
+    fn begin(&mut self) -> Result<(), Error> {
+        let begun = begin(&self.conn, self.neighbours.presence(), self.patience);
+        if let Some(waited) = begun.waited {
+            if begun.result.is_ok() {
+                self.line.say(Notice::Warn(waited.text()));
+            }
+            self.waited = Some(waited);
         }
-        Ok(())
+        begun.result
     }
 
     fn run_all(
-        &self,
+        &mut self,
         waiting: &mut std::vec::IntoIter<Box<dyn Request>>,
         done: &mut Vec<Box<dyn Request>>,
         rings: &mut Bells,
     ) -> Ran {
-        let tx = Tx {
-            conn: &self.conn,
-            now: self.clock.now(),
-            process: self.process,
-            process_row: self.line.process_row.load(Ordering::Acquire),
-        };
+        let waited = self.waited.take();
+        let tx = Tx::new(
+            &self.conn,
+            self.clock.now(),
+            self.process,
+            self.line.process_row.load(Ordering::Acquire),
+        );
+        // It stands whatever becomes of the verbs, so it goes before their savepoints.
+        let recorded = waited.map_or(Ok(()), |waited| waited.record(&tx));
+        if let Err(error) = recorded {
+            // What the transaction is for matters more.
+            let what = format!("a wait for the lock is not recorded: {}", error.message);
+            self.line.say(Notice::Warn(what));
+        }
         let alone = waiting.len() == 1;
         for mut request in waiting.by_ref() {
             let ran = catch_unwind(AssertUnwindSafe(|| run_one(&tx, &mut *request, alone)));
@@ -309,7 +323,8 @@ impl Writer {
 
 /// Runs one verb; its failure undoes it alone.
 fn run_one(tx: &Tx<'_>, request: &mut dyn Request, alone: bool) -> One {
-    if !alone && let Err(error) = step(tx.conn, "SAVEPOINT verb") {
+    let saved = !alone && !request.undoes_itself();
+    if saved && let Err(error) = step(tx.conn, "SAVEPOINT verb") {
         return One::Broken(error.message);
     }
     let ran = request
@@ -321,13 +336,13 @@ fn run_one(tx: &Tx<'_>, request: &mut dyn Request, alone: bool) -> One {
             Error::new(ErrorCode::Io, "sqlite ended the transaction by itself")
         }));
     }
-    let ended = match (&ran, alone) {
-        (Ok(()), true) => Ok(()),
-        (Ok(()), false) => step(tx.conn, "RELEASE verb"),
-        (Err(_), true) => step(tx.conn, "ROLLBACK"),
-        (Err(_), false) => {
+    let ended = match (&ran, saved) {
+        (Ok(()), true) => step(tx.conn, "RELEASE verb"),
+        (Err(_), true) => {
             step(tx.conn, "ROLLBACK TO verb").and_then(|()| step(tx.conn, "RELEASE verb"))
         }
+        (Err(_), false) if alone => step(tx.conn, "ROLLBACK"),
+        (Ok(()) | Err(_), false) => Ok(()),
     };
     match (ended, ran) {
         (Err(error), _) => One::Broken(error.message),

@@ -13,7 +13,7 @@ use crate::store::log::{Batch, Draft, Durability};
 use crate::store::registry::{Counters, Running};
 use crate::store::subscriptions::SubscriptionId;
 use crate::store::upkeep::Swept;
-use crate::verdict::Outcome;
+use crate::verdict::{Effort, Outcome};
 
 /// The window of every dedup key.
 const TTL: Duration = Duration::from_secs(100);
@@ -160,6 +160,7 @@ impl Side<'_> {
                 .map(|(event, key)| Draft {
                     event: Arc::clone(&event.0),
                     idempotency_key: key.clone(),
+                    call_site: None,
                 })
                 .collect(),
             durability: Durability::Process,
@@ -236,7 +237,7 @@ impl Side<'_> {
         let seqs = places(claim);
         let seq = seqs[which.min(seqs.len() - 1)];
         let answer = if give_up {
-            store.give_up(claim.token, seq).wait()
+            store.give_up(claim.token, seq, which < 2).wait()
         } else {
             let keep_to = if which == 3 { Seq::START } else { seq };
             store.hand_back(claim.token, keep_to).wait()
@@ -278,7 +279,9 @@ impl Side<'_> {
             seq: event.seq,
             since: self.now(),
             step: None,
+            step_since: None,
             abandoned: false,
+            effort: Effort::default(),
         });
         format!("runs {:?} {}", event.seq, slot.is_some())
     }
@@ -341,15 +344,13 @@ impl Side<'_> {
         let by = "ann".to_owned();
         if let Operation::Edit(_, _, event) = operation {
             let edited = (*event.0).clone();
-            let answer = store.edit(letter.id, letter.attempts, edited, by).wait();
+            let answer = store.edit(letter.seen(), edited, by).wait();
             return told(answer, |_| "edited".to_owned());
         }
         let Operation::Letter(_, act, _) = operation else {
             return "no letter's operation".to_owned();
         };
-        let acted = store
-            .act(*act, vec![(letter.id, letter.attempts)], by)
-            .wait();
+        let acted = store.act(*act, vec![letter.seen()], by).wait();
         let was = letter.state == LetterState::Running;
         told(acted, |acted| format!("changed {} {was}", acted.changed))
     }

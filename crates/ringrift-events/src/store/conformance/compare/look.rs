@@ -62,10 +62,8 @@ impl Side<'_> {
 
     fn subscription(&self, state: &SubscriptionState) -> String {
         let number = |id: &ProcessId| self.number(*id);
-        // A killed process hosts nothing any more; a store may learn so only when it is swept.
-        let running = |id: &&ProcessId| self.processes.iter().any(|p| p.process() == **id);
-        let hosts = state.hosts.iter().filter(running);
-        let mut hosts: Vec<usize> = hosts.map(number).collect();
+        let hosts = state.hosts.iter();
+        let mut hosts: Vec<_> = hosts.map(|(id, version)| (number(id), version)).collect();
         hosts.sort_unstable();
         let versions = state.versions.iter();
         let versions: Vec<_> = versions
@@ -73,7 +71,7 @@ impl Side<'_> {
             .collect();
         format!(
             "{:?} {} {:?} of {:?} hosts {hosts:?} versions {versions:?} paused {} ended {} claimed \
-             {} retrying {} dead {}",
+             {} retrying {} dead {} again {}",
             state.id,
             state.current().name,
             state.generation,
@@ -82,7 +80,8 @@ impl Side<'_> {
             state.ended_at.is_some(),
             state.claimed,
             state.retrying,
-            state.dead
+            state.dead,
+            state.again
         )
     }
 }

@@ -16,21 +16,23 @@ CREATE TABLE home (
 -- position held at them skips new events without a word.
 --
 -- `id` is unique: dedup by event id happens in the publish's own transaction. Ids follow time
--- (UUIDv7), so the index grows at its end; with random ids it would cost ten times.
+-- (UUIDv7), so the index grows at its end; with random ids it would cost ten times. Ids are text
+-- as people write them: making it of bytes cost more for each row that a public statement touches
+-- than writing the longer one once does (docs/decisions/0028).
 -- `origin` is the row of the publishing process in `processes`. `created_at` is the commit time
 -- on this machine as 'YYYY-MM-DD HH:MM:SS.SSS' in UTC, so that the public queries may compare it
 -- with datetime('now', …). It follows the true clock and may step back with it; `seq` orders.
 CREATE TABLE events (
     seq          INTEGER PRIMARY KEY AUTOINCREMENT,
-    id           BLOB    NOT NULL UNIQUE,
+    id           TEXT    NOT NULL UNIQUE,
     event_type   TEXT    NOT NULL,
     payload      TEXT    NOT NULL,
     source       TEXT    NOT NULL,
     key          TEXT,
     published_at INTEGER NOT NULL,
     created_at   TEXT    NOT NULL,
-    trace_id     BLOB    NOT NULL,
-    parent_id    BLOB,
+    trace_id     TEXT    NOT NULL,
+    parent_id    TEXT,
     depth        INTEGER NOT NULL,
     origin       INTEGER NOT NULL,
     stage        TEXT

@@ -108,7 +108,7 @@ CREATE TABLE redeliveries (
     live            INTEGER NOT NULL,
     handler         TEXT    NOT NULL,
     event_seq       INTEGER,
-    event_id        BLOB    NOT NULL,
+    event_id        TEXT    NOT NULL,
     event_type      TEXT    NOT NULL,
     key             TEXT,
     why             TEXT    NOT NULL,
@@ -130,14 +130,14 @@ CREATE TABLE redeliveries (
     fence           INTEGER NOT NULL DEFAULT 1,
     before_end      TEXT,
     ended_us        INTEGER,
-    linked          BLOB,
+    linked          TEXT,
     payload         TEXT,
     source          TEXT,
     published_at    INTEGER,
-    trace_id        BLOB,
-    parent_id       BLOB,
+    trace_id        TEXT,
+    parent_id       TEXT,
     depth           INTEGER,
-    origin          BLOB,
+    origin          TEXT,
     stage           TEXT,
     shown           INTEGER GENERATED ALWAYS AS
         (failed = 1 AND state IN ('retrying', 'running', 'dead')) VIRTUAL
@@ -161,12 +161,12 @@ CREATE INDEX redeliveries_event ON redeliveries (event_seq) WHERE event_seq IS N
 CREATE TABLE dedup_keys (
     subscription INTEGER NOT NULL,
     key          TEXT    NOT NULL,
-    event_id     BLOB    NOT NULL,
+    event_id     TEXT    NOT NULL,
     owner        INTEGER,
     ttl_us       INTEGER NOT NULL,
     ends_us      INTEGER,
     forget_us    INTEGER NOT NULL,
-    earlier_id   BLOB,
+    earlier_id   TEXT,
     earlier_us   INTEGER,
     PRIMARY KEY (subscription, key)
 ) WITHOUT ROWID;

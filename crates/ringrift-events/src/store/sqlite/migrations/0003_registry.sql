@@ -10,7 +10,7 @@
 -- again would make another program their author.
 CREATE TABLE processes (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
-    uuid         BLOB    NOT NULL UNIQUE,
+    process_id   TEXT    NOT NULL UNIQUE,
     host         TEXT    NOT NULL,
     pid          INTEGER NOT NULL,
     command      TEXT    NOT NULL,
@@ -32,10 +32,6 @@ CREATE TABLE processes (
     skipped      INTEGER NOT NULL DEFAULT 0,
     deduplicated INTEGER NOT NULL DEFAULT 0,
     failed       INTEGER NOT NULL DEFAULT 0,
-    process_id   TEXT GENERATED ALWAYS AS (lower(
-        substr(hex(uuid), 1, 8) || '-' || substr(hex(uuid), 9, 4) || '-' ||
-        substr(hex(uuid), 13, 4) || '-' || substr(hex(uuid), 17, 4) || '-' ||
-        substr(hex(uuid), 21))) VIRTUAL,
     started_at   TEXT GENERATED ALWAYS AS
         (strftime('%Y-%m-%d %H:%M:%f', started_us / 1000000.0, 'unixepoch')) VIRTUAL,
     ended_at     TEXT GENERATED ALWAYS AS
@@ -116,12 +112,12 @@ CREATE TABLE facts (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
     at_us        INTEGER NOT NULL,
     code         TEXT,
-    event        BLOB,
+    event        TEXT,
     seq          INTEGER,
     seq_to       INTEGER,
     event_type   TEXT,
     subscription INTEGER,
-    process      BLOB,
+    process      TEXT,
     act_by       TEXT,
     act          TEXT,
     evidence     TEXT    NOT NULL
@@ -141,15 +137,9 @@ CREATE VIEW verdicts AS
 SELECT id,
        strftime('%Y-%m-%d %H:%M:%f', at_us / 1000000.0, 'unixepoch') AS created_at,
        code,
-       CASE WHEN event IS NOT NULL THEN lower(
-           substr(hex(event), 1, 8) || '-' || substr(hex(event), 9, 4) || '-' ||
-           substr(hex(event), 13, 4) || '-' || substr(hex(event), 17, 4) || '-' ||
-           substr(hex(event), 21)) END AS event_id,
+       event AS event_id,
        seq, seq_to, event_type, subscription,
-       CASE WHEN process IS NOT NULL THEN lower(
-           substr(hex(process), 1, 8) || '-' || substr(hex(process), 9, 4) || '-' ||
-           substr(hex(process), 13, 4) || '-' || substr(hex(process), 17, 4) || '-' ||
-           substr(hex(process), 21)) END AS process_id,
+       process AS process_id,
        evidence
 FROM facts
 WHERE code IS NOT NULL;
@@ -160,10 +150,7 @@ SELECT id,
        strftime('%Y-%m-%d %H:%M:%f', at_us / 1000000.0, 'unixepoch') AS created_at,
        act_by AS actor,
        coalesce(act, code) AS action,
-       CASE WHEN event IS NOT NULL THEN lower(
-           substr(hex(event), 1, 8) || '-' || substr(hex(event), 9, 4) || '-' ||
-           substr(hex(event), 13, 4) || '-' || substr(hex(event), 17, 4) || '-' ||
-           substr(hex(event), 21)) END AS event_id,
+       event AS event_id,
        seq, seq_to, event_type, subscription,
        evidence
 FROM facts;

@@ -12,14 +12,13 @@ use crate::event::ProcessId;
 use crate::store::pages::Bells;
 use crate::store::registry::{Command, Liveness};
 use crate::store::sqlite::presence::Presence;
-use crate::store::sqlite::rows::Id;
 use crate::store::sqlite::verb::{Plain, Question, Tx, Verb};
 use crate::store::{Error, ErrorCode};
 
 /// Most commands taken at once; the rest come with the next call.
 const TAKEN_MAX: i64 = 256;
 
-const COMMAND_COLUMNS: &str = "c.id, p.uuid, c.verb, c.args, c.asked_by, c.at_us, c.taken_us, \
+const COMMAND_COLUMNS: &str = "c.id, p.process_id, c.verb, c.args, c.asked_by, c.at_us, c.taken_us, \
      c.result FROM commands AS c JOIN processes AS p ON p.id = c.process";
 
 /// Leaves a command for a process that lives and beats; answers its number.
@@ -194,7 +193,7 @@ fn no_command(id: i64) -> Error {
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Command> {
     Ok(Command {
         id: row.get(0)?,
-        process: ProcessId(row.get::<_, Id>(1)?.0),
+        process: row.get(1)?,
         verb: row.get(2)?,
         args: row.get(3)?,
         by: row.get(4)?,

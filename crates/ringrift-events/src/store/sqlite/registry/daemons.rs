@@ -3,11 +3,9 @@
 use rusqlite::{Row, params};
 
 use crate::clock::Time;
-use crate::event::ProcessId;
 use crate::store::Error;
 use crate::store::pages::Bells;
 use crate::store::registry::DaemonState;
-use crate::store::sqlite::rows::Id;
 use crate::store::sqlite::verb::{Plain, Question, Tx, Verb};
 
 /// Writes how this process's daemons stand, one row a daemon.
@@ -62,10 +60,10 @@ impl Question for Daemons {
 
     fn run(self, tx: &Tx<'_>) -> Result<Vec<DaemonState>, Error> {
         let mut statement = tx.conn.prepare_cached(
-            "SELECT p.uuid, d.name, d.state, d.stopped_by, d.restarts, d.error, d.cycle_us,
+            "SELECT p.process_id, d.name, d.state, d.stopped_by, d.restarts, d.error, d.cycle_us,
                  d.since_us
              FROM daemons AS d JOIN processes AS p ON p.id = d.process
-             ORDER BY p.uuid, d.name",
+             ORDER BY p.process_id, d.name",
         )?;
         let states = statement
             .query_map([], from_row)?
@@ -76,7 +74,7 @@ impl Question for Daemons {
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<DaemonState> {
     Ok(DaemonState {
-        process: ProcessId(row.get::<_, Id>(0)?.0),
+        process: row.get(0)?,
         name: row.get(1)?,
         state: row.get(2)?,
         stopped_by: row.get(3)?,

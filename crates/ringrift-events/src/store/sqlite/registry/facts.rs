@@ -4,13 +4,12 @@ use rusqlite::types::Value;
 use rusqlite::{Row, params, params_from_iter};
 
 use crate::clock::Time;
-use crate::event::{EventId, EventType, ProcessId, Seq};
+use crate::event::{EventType, Seq};
 use crate::store::Error;
 use crate::store::pages::Bells;
 use crate::store::registry::{Fact, FactFilter};
-use crate::store::sqlite::rows::Id;
 use crate::store::sqlite::verb::{Plain, Question, Tx, Verb};
-use crate::store::subscriptions::SubscriptionId;
+use crate::store::subscriptions::{Generation, SubscriptionId};
 use crate::verdict::Code;
 
 /// Most facts answered at once.
@@ -57,21 +56,23 @@ pub(crate) fn keep_fact(tx: &Tx<'_>, fact: &Fact) -> Result<(), Error> {
     tx.conn
         .prepare_cached(
             "INSERT INTO facts (at_us, code, event, seq, seq_to, event_type, subscription,
-                 process, act_by, act, evidence)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                 process, act_by, act, evidence, generation)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+                 coalesce(?12, (SELECT generation FROM subscription_rows WHERE id = ?7)))",
         )?
         .execute(params![
             fact.at.0,
             fact.code.map(Code::as_str),
-            fact.event.as_ref().map(|id| id.0.as_bytes()),
+            fact.event,
             fact.seq.map(|seq| seq.0),
             fact.seq_to.map(|seq| seq.0),
             fact.event_type.as_ref().map(EventType::as_str),
             fact.subscription.map(|id| id.0),
-            fact.process.as_ref().map(|id| id.0.as_bytes()),
+            fact.process,
             by,
             act,
             fact.evidence,
+            fact.generation.map(|generation| generation.0),
         ])?;
     Ok(())
 }
@@ -91,7 +92,7 @@ impl Question for Facts {
         let (wheres, values) = conditions(&self.filter);
         let sql = format!(
             "SELECT at_us, code, event, seq, seq_to, event_type, subscription, process, act_by,
-                 act, evidence
+                 act, evidence, generation
              FROM facts {wheres} ORDER BY id DESC LIMIT {}",
             self.filter.limit.min(FACTS_MAX)
         );
@@ -108,7 +109,7 @@ fn conditions(filter: &FactFilter) -> (String, Vec<Value>) {
     let mut values = Vec::new();
     if let Some(event) = filter.event {
         wheres.push(ABOUT_EVENT.to_owned());
-        let id = Value::Blob(event.0.as_bytes().to_vec());
+        let id = Value::Text(event.to_string());
         values.extend([id.clone(), id]);
     }
     if let Some(subscription) = filter.subscription {
@@ -143,13 +144,14 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Fact> {
         at: Time(row.get(0)?),
         // A newer version's code reads as none: its evidence still tells.
         code: code.as_deref().and_then(Code::parse),
-        event: row.get::<_, Option<Id>>(2)?.map(|id| EventId(id.0)),
+        event: row.get(2)?,
         seq: row.get::<_, Option<i64>>(3)?.map(Seq),
         seq_to: row.get::<_, Option<i64>>(4)?.map(Seq),
         event_type: event_type.as_deref().map(EventType::from_canonical),
         subscription: row.get::<_, Option<i64>>(6)?.map(SubscriptionId),
-        process: row.get::<_, Option<Id>>(7)?.map(|id| ProcessId(id.0)),
+        process: row.get(7)?,
         act: act.map(|act| (by.unwrap_or_default(), act)),
         evidence: row.get(10)?,
+        generation: row.get::<_, Option<i64>>(11)?.map(Generation),
     })
 }

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::event::ProcessId;
 use crate::store::pages::Seen;
 use crate::store::registry::ProcessIdentity;
+use crate::store::sqlite::records::end_host_records;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::{Error, ErrorCode};
 
@@ -25,13 +26,13 @@ impl Verb for Join {
         tx.conn
             .prepare_cached(
                 "INSERT INTO processes
-                     (uuid, host, pid, command, version, catalog_hash, started_us)
+                     (process_id, host, pid, command, version, catalog_hash, started_us)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-                 ON CONFLICT (uuid) DO UPDATE SET state = 'joined', ended_us = NULL,
+                 ON CONFLICT (process_id) DO UPDATE SET state = 'joined', ended_us = NULL,
                      catalog_hash = excluded.catalog_hash",
             )?
             .execute(params![
-                process.id.0.as_bytes(),
+                process.id,
                 process.host,
                 process.pid,
                 process.command,
@@ -53,7 +54,11 @@ pub(crate) fn keep_end(
 ) -> Result<(), Error> {
     let counters = seen.map(|seen| seen.counters).unwrap_or_default();
     let polled_to = seen.map_or(0, |seen| seen.polled_to.0);
-    let beat = seen.map(|seen| seen.beat_at.0).filter(|at| *at != 0);
+    let beat = match state {
+        // Leaving is the last sign of life.
+        "left" => Some(tx.now.0),
+        _ => seen.map(|seen| seen.beat_at.0).filter(|at| *at != 0),
+    };
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     tx.conn
         .prepare_cached(
@@ -79,15 +84,15 @@ pub(crate) fn keep_end(
             count(counters.deduplicated),
             count(counters.failed),
         ])?;
-    Ok(())
+    end_host_records(tx, row, seen)
 }
 
 /// The number of a process's row.
 pub(crate) fn row_of(tx: &Tx<'_>, process: ProcessId) -> Result<Option<i64>, Error> {
     let row = tx
         .conn
-        .prepare_cached("SELECT id FROM processes WHERE uuid = ?1")?
-        .query_row([process.0.as_bytes()], |row| row.get(0))
+        .prepare_cached("SELECT id FROM processes WHERE process_id = ?1")?
+        .query_row([process], |row| row.get(0))
         .optional()?;
     Ok(row)
 }

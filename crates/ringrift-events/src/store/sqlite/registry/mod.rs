@@ -20,4 +20,4 @@ pub(crate) use join::{Join, keep_end};
 pub(crate) use news::{ChangeMark, Versions};
 pub(crate) use processes::Processes;
 pub(crate) use roles::{Elect, Elected, Resign};
-pub(crate) use types::{CountUnbridged, DeclareTypes, DeclaredTypes, KeepCatalog};
+pub(crate) use types::{DeclareTypes, DeclaredTypes};

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    AnswerCommand, ChangeMark, CountUnbridged, Daemons, DeclareTypes, DeclaredTypes, Elect,
-    Elected, Facts, HasCommands, KeepCatalog, Processes, Record, ReportDaemons, Resign,
-    SendCommand, ShowCommand, TakeCommands,
+    AnswerCommand, ChangeMark, Daemons, DeclareTypes, DeclaredTypes, Elect, Elected, Facts,
+    HasCommands, Processes, Record, ReportDaemons, Resign, SendCommand, ShowCommand, TakeCommands,
 };
-use crate::event::{EventType, ProcessId, Seq};
+use crate::event::{ProcessId, Seq};
 use crate::store::Pending;
 use crate::store::log::TypeSet;
 use crate::store::pages;
@@ -19,6 +18,7 @@ use crate::store::registry::{
 };
 use crate::store::sqlite::SqliteStore;
 use crate::store::sqlite::presence::CommandsDue;
+use crate::store::sqlite::records::KeepCatalog;
 
 /// A wait for news on a handle that cannot get any still waits a little: callers wait in loops.
 const USELESS_WAIT: Duration = Duration::from_millis(200);
@@ -152,13 +152,6 @@ impl Registry for SqliteStore {
         self.write(KeepCatalog { hash, text })
     }
 
-    fn count_unbridged(&self, counts: Vec<(EventType, u64)>) -> Pending<()> {
-        if counts.is_empty() {
-            return self.nothing();
-        }
-        self.write(CountUnbridged { counts })
-    }
-
     fn record(&self, facts: Vec<Fact>) -> Pending<()> {
         if facts.is_empty() {
             return self.nothing();
@@ -173,7 +166,9 @@ impl Registry for SqliteStore {
 
 impl SqliteStore {
     /// The answer where there is nothing to do: no transaction, but the refusals of every verb.
-    fn nothing<T: Default + Clone + Send + 'static>(&self) -> Pending<T> {
+    pub(in crate::store::sqlite) fn nothing<T: Default + Clone + Send + 'static>(
+        &self,
+    ) -> Pending<T> {
         Pending::ready(self.check().map(|()| T::default()))
     }
 }

@@ -8,9 +8,9 @@ use crate::clock::Time;
 use crate::event::{ProcessId, Seq};
 use crate::store::Error;
 use crate::store::pages::Seen;
+use crate::store::records::Load;
 use crate::store::registry::{Counters, Liveness, ProcessIdentity, ProcessState};
 use crate::store::sqlite::presence::Presence;
-use crate::store::sqlite::rows::Id;
 use crate::store::sqlite::verb::{Plain, Question, Tx};
 
 /// Asks for every process known, live ones first, then by start.
@@ -27,10 +27,10 @@ impl Question for Processes {
 
     fn run(self, tx: &Tx<'_>) -> Result<Vec<ProcessState>, Error> {
         let mut statement = tx.conn.prepare_cached(
-            "SELECT uuid, host, pid, command, started_us, catalog_hash, version, state,
+            "SELECT process_id, host, pid, command, started_us, catalog_hash, version, state,
                  ended_us, beat_us, polled_to, published, published_volatile, publish_failed,
                  received, delivered, done, skipped, deduplicated, failed
-             FROM processes ORDER BY uuid",
+             FROM processes ORDER BY process_id",
         )?;
         let rows = statement.query_map([], from_row)?;
         let mut states = Vec::new();
@@ -56,8 +56,8 @@ pub(crate) fn liveness_of(
     use rusqlite::OptionalExtension as _;
     let state: Option<String> = tx
         .conn
-        .prepare_cached("SELECT state FROM processes WHERE uuid = ?1")?
-        .query_row([process.0.as_bytes()], |row| row.get(0))
+        .prepare_cached("SELECT state FROM processes WHERE process_id = ?1")?
+        .query_row([process], |row| row.get(0))
         .optional()?;
     let Some(state) = state else { return Ok(None) };
     if state == "left" {
@@ -80,11 +80,15 @@ fn take_from_page(state: &mut ProcessState, seen: Seen) {
     }
     if let Some(running) = seen.running {
         state.running = running;
-        state.beat_at = seen.beat_at;
+        state.beat_at = state.beat_at.max(seen.beat_at);
         state.counters = seen.counters;
         state.polled_to = state.polled_to.max(seen.polled_to);
         state.recent = seen.recent;
         state.blocked_by = seen.blocked_by;
+        state.hosts = seen.hosts;
+        state.stalls = seen.stalls;
+        state.load = seen.load;
+        state.cycles = seen.cycles;
     }
 }
 
@@ -99,7 +103,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<ProcessState> {
     };
     Ok(ProcessState {
         process: ProcessIdentity {
-            id: ProcessId(row.get::<_, Id>(0)?.0),
+            id: row.get(0)?,
             host: row.get(1)?,
             pid: row.get(2)?,
             command: row.get(3)?,
@@ -128,5 +132,9 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<ProcessState> {
         recent: Vec::new(),
         polled_to: Seq(row.get(10)?),
         blocked_by: None,
+        hosts: Vec::new(),
+        stalls: Vec::new(),
+        load: Load::default(),
+        cycles: Vec::new(),
     })
 }

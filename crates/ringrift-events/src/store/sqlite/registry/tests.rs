@@ -10,10 +10,12 @@ use crate::event::{EventType, ProcessId, Seq};
 use crate::store::ErrorCode;
 use crate::store::pages::Bells;
 use crate::store::pages::Side;
+use crate::store::records::Unbridged;
 use crate::store::registry::{
     Counters, DaemonState, DeclaredType, Fact, FactFilter, Liveness, ProcessIdentity,
 };
 use crate::store::sqlite::presence::{CommandsDue, Presence, PresenceSettings};
+use crate::store::sqlite::records::CountUnbridged;
 use crate::store::sqlite::testing::TestDatabase;
 use crate::store::sqlite::verbs::upkeep::Depart;
 use crate::store::subscriptions::SubscriptionId;
@@ -250,6 +252,7 @@ fn fact(stage: &Stage, at: i64, code: Option<Code>) -> Fact {
         subscription: Some(SubscriptionId(3)),
         process: Some(stage.db.process),
         act: None,
+        generation: None,
         evidence: r#"{"n":1}"#.to_owned(),
     }
 }
@@ -316,8 +319,8 @@ fn insert(stage: &Stage, event: &crate::event::Event) -> i64 {
         .execute(
             "INSERT INTO events (id, event_type, payload, source, published_at, created_at,
                  trace_id, depth, origin)
-             VALUES (?1, 't', '{}', 's', 0, '2026-01-01 00:00:00.000', x'00', 0, 1)",
-            [event.id.0.as_bytes()],
+             VALUES (?1, 't', '{}', 's', 0, '2026-01-01 00:00:00.000', '00', 0, 1)",
+            [event.id],
         )
         .unwrap();
     stage.db.conn().last_insert_rowid()
@@ -328,15 +331,14 @@ fn people_read_ids_and_times_with_debians_sqlite3() {
     let stage = Stage::new();
     let facts = vec![fact(&stage, 1_767_225_600_123_456, Some(Code::HnError))];
     stage.db.write(Record { facts }).unwrap();
-    stage
-        .db
-        .write(CountUnbridged {
-            counts: vec![
-                (EventType::from_canonical("x"), 2),
-                (EventType::from_canonical("x"), 3),
-            ],
-        })
-        .unwrap();
+    let unbridged = |count| Unbridged {
+        process: stage.db.process,
+        event_type: EventType::from_canonical("x"),
+        count,
+        last: None,
+    };
+    let counts = vec![unbridged(2), unbridged(3)];
+    stage.db.write(CountUnbridged { counts }).unwrap();
     let output = std::process::Command::new("sqlite3")
         .arg(stage.db.path())
         .arg(
@@ -365,7 +367,7 @@ fn a_commit_that_did_not_ring_is_noticed() {
     assert!(!versions.has_changed(stage.db.read(ChangeMark).unwrap()));
     let foreign = rusqlite::Connection::open(stage.db.path()).unwrap();
     foreign
-        .execute_batch("INSERT INTO unbridged VALUES (1, 'x', 1)")
+        .execute_batch("INSERT INTO unbridged (process, event_type, events) VALUES (1, 'x', 1)")
         .unwrap();
     assert!(versions.has_changed(stage.db.read(ChangeMark).unwrap()));
     assert!(!versions.has_changed(stage.db.read(ChangeMark).unwrap()));

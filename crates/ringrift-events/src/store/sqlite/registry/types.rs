@@ -1,9 +1,8 @@
-//! The types that users declared, the catalogs processes publish by, and what stayed unbridged.
+//! The types that users declared.
 
 use rusqlite::{OptionalExtension, params};
 
-use crate::event::EventType;
-use crate::store::pages::Bells;
+use crate::coded::quoted;
 use crate::store::registry::DeclaredType;
 use crate::store::sqlite::verb::{Plain, Question, Tx, Verb};
 use crate::store::{Error, ErrorCode};
@@ -57,7 +56,7 @@ fn differs(declared: &DeclaredType, stands: &str) -> Error {
             declared.value, declared.declaration
         ),
     )
-    .with_next(format!("ringrift types show {}", declared.value))
+    .with_next(format!("ringrift types show {}", quoted(&declared.value)))
 }
 
 /// Asks for the declared types, by value.
@@ -81,68 +80,5 @@ impl Question for DeclaredTypes {
             })?
             .collect::<rusqlite::Result<_>>()?;
         Ok(types)
-    }
-}
-
-/// Keeps the catalog this process publishes by, and says in its row that it does.
-pub(crate) struct KeepCatalog {
-    /// Its hash.
-    pub(crate) hash: u64,
-    /// Its text.
-    pub(crate) text: String,
-}
-
-impl Plain for KeepCatalog {}
-
-impl Verb for KeepCatalog {
-    type Answer = ();
-
-    fn run(self, tx: &Tx<'_>) -> Result<(), Error> {
-        let hash = self.hash.cast_signed();
-        tx.conn
-            .prepare_cached(
-                "INSERT OR IGNORE INTO catalogs (hash, text, kept_us) VALUES (?1, ?2, ?3)",
-            )?
-            .execute(params![hash, self.text, tx.now.0])?;
-        tx.conn
-            .prepare_cached("UPDATE processes SET catalog_hash = ?2 WHERE id = ?1")?
-            .execute(params![tx.process_row, hash])?;
-        Ok(())
-    }
-
-    fn bytes(&self) -> usize {
-        self.text.len()
-    }
-
-    fn rings(&self) -> Bells {
-        Bells::NONE
-    }
-}
-
-/// Adds to the counts of unbridged publishes of this process.
-pub(crate) struct CountUnbridged {
-    /// By type.
-    pub(crate) counts: Vec<(EventType, u64)>,
-}
-
-impl Plain for CountUnbridged {}
-
-impl Verb for CountUnbridged {
-    type Answer = ();
-
-    fn run(self, tx: &Tx<'_>) -> Result<(), Error> {
-        let mut statement = tx.conn.prepare_cached(
-            "INSERT INTO unbridged (process, event_type, events) VALUES (?1, ?2, ?3)
-             ON CONFLICT (process, event_type) DO UPDATE SET events = events + excluded.events",
-        )?;
-        for (event_type, count) in self.counts {
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            statement.execute(params![tx.process_row, event_type.as_str(), count])?;
-        }
-        Ok(())
-    }
-
-    fn rings(&self) -> Bells {
-        Bells::NONE
     }
 }

@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use rusqlite::{CachedStatement, OptionalExtension as _, params};
 
 use crate::clock::Time;
-use crate::event::{Event, EventId, Seq};
+use crate::event::{Event, Seq};
 use crate::store::log::{
-    APPEND_DRAFTS_MAX, Appended, Batch, Draft, Durability, IDEMPOTENCY_WINDOW,
+    APPEND_DRAFTS_MAX, Appended, Batch, Draft, Durability, IDEMPOTENCY_WINDOW, Original,
 };
 use crate::store::pages::Bells;
-use crate::store::sqlite::rows::{Id, SqlTime};
+use crate::store::sqlite::rows::SqlTime;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
+use crate::store::sqlite::verbs::call_sites;
 use crate::store::{Error, ErrorCode};
 
 /// What a row costs beside its payload, about: columns and index entries.
@@ -22,8 +23,8 @@ const EXPIRED_REMOVED: i64 = 4;
 
 // No ON CONFLICT clause: a row passed over by one would still use up a number of the log.
 const INSERT: &str = "INSERT INTO events (id, event_type, payload, source, key, published_at, \
-     created_at, trace_id, parent_id, depth, origin, stage) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+     created_at, trace_id, parent_id, depth, origin, stage, \
+     call_site) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
 /// Appends a batch.
 pub(in crate::store::sqlite) struct Append(pub(in crate::store::sqlite) Batch);
@@ -47,7 +48,6 @@ impl Verb for Append {
         let mut appending = Appending {
             tx,
             insert: tx.conn.prepare_cached(INSERT)?,
-            created_at: tx.now.to_sql(),
             // Rows keep milliseconds; the answer says what a reader will find.
             committed_at: Time(tx.now.0 - tx.now.0.rem_euclid(1_000)),
             origins: HashMap::new(),
@@ -71,6 +71,11 @@ impl Verb for Append {
         self.0.durability == Durability::Power
     }
 
+    fn undoes_itself(&self) -> bool {
+        // A call site's row may stay behind: it is true for whoever names it next.
+        matches!(self.0.drafts.as_slice(), [draft] if draft.idempotency_key.is_none())
+    }
+
     fn rings(&self) -> Bells {
         self.0.drafts.iter().fold(Bells::NONE, |bells, draft| {
             bells.and(Bells::of_type(draft.event.event_type.as_str()))
@@ -81,7 +86,6 @@ impl Verb for Append {
 struct Appending<'a> {
     tx: &'a Tx<'a>,
     insert: CachedStatement<'a>,
-    created_at: String,
     committed_at: Time,
     /// Rows of other processes whose events are appended here (an import): looked up once.
     origins: HashMap<uuid::Uuid, i64>,
@@ -94,13 +98,13 @@ impl Appending<'_> {
         {
             return Ok(original);
         }
-        let appended = match self.insert(&draft.event)? {
+        let appended = match self.insert(draft)? {
             Some(seq) => Appended {
                 seq,
                 committed_at: self.committed_at,
                 duplicate_of: None,
             },
-            None => self.by_id(draft.event.id)?,
+            None => self.by_id(&draft.event)?,
         };
         if let Some(key) = &draft.idempotency_key {
             self.keep_key(key, appended.seq)?;
@@ -109,24 +113,27 @@ impl Appending<'_> {
     }
 
     /// Inserts the row; `None` when the id is there already.
-    fn insert(&mut self, event: &Event) -> Result<Option<Seq>, Error> {
+    fn insert(&mut self, draft: &Draft) -> Result<Option<Seq>, Error> {
+        let event = &*draft.event;
         let origin = self.origin(event)?;
+        let call_site = match &draft.call_site {
+            Some(site) => Some(call_sites::keep(self.tx, site)?),
+            None => None,
+        };
         let added = self.insert.execute(params![
-            event.id.0.as_bytes().as_slice(),
+            event.id,
             event.event_type.as_str(),
             event.payload.as_str(),
             event.source,
             event.key,
             event.published_at.0,
-            self.created_at,
-            event.trace_id.0.as_bytes().as_slice(),
-            event
-                .parent_id
-                .as_ref()
-                .map(|id| id.0.as_bytes().as_slice()),
+            self.tx.now_text(),
+            event.trace_id,
+            event.parent_id,
             event.depth,
             origin,
             event.stage,
+            call_site,
         ]);
         match added {
             Ok(_) => Ok(Some(Seq(self.tx.conn.last_insert_rowid()))),
@@ -145,27 +152,19 @@ impl Appending<'_> {
         let row = self
             .tx
             .conn
-            .prepare_cached("SELECT id FROM processes WHERE uuid = ?1")?
-            .query_row([event.origin.0.as_bytes().as_slice()], |row| row.get(0))
+            .prepare_cached("SELECT id FROM processes WHERE process_id = ?1")?
+            .query_row([event.origin], |row| row.get(0))
             .optional()?
             .unwrap_or(0);
         self.origins.insert(event.origin.0, row);
         Ok(row)
     }
 
-    fn by_id(&self, id: EventId) -> Result<Appended, Error> {
-        let found = self
-            .tx
-            .conn
-            .prepare_cached("SELECT seq, created_at FROM events WHERE id = ?1")?
-            .query_row([id.0.as_bytes().as_slice()], |row| {
-                Ok((row.get(0)?, row.get::<_, SqlTime>(1)?.0))
-            })?;
-        Ok(Appended {
-            seq: Seq(found.0),
-            committed_at: found.1,
-            duplicate_of: Some(id),
-        })
+    /// The event that has this id.
+    fn by_id(&self, event: &Event) -> Result<Appended, Error> {
+        let id = event.id;
+        let found = self.original("WHERE id = ?1", id, event, None)?;
+        found.ok_or_else(|| Error::no_event(event.id))
     }
 
     /// The event that used `key` within its window.
@@ -176,43 +175,44 @@ impl Appending<'_> {
             .prepare_cached("SELECT seq FROM idempotency_keys WHERE key = ?1 AND expires_at > ?2")?
             .query_row(params![key, self.tx.now.0], |row| row.get(0))
             .optional()?;
-        let Some(seq) = seq else {
+        // Retention may have taken the original within the window: the key is free again, since
+        // nothing is left that a duplicate could name.
+        seq.map_or(Ok(None), |seq| {
+            self.original("WHERE seq = ?1", seq, event, Some(key))
+        })
+    }
+
+    /// The event that `event` repeats; an error if it is no repetition of it.
+    fn original(
+        &self,
+        which: &str,
+        value: impl rusqlite::ToSql,
+        event: &Event,
+        idempotency_key: Option<&str>,
+    ) -> Result<Option<Appended>, Error> {
+        let sql =
+            format!("SELECT id, event_type, payload, key, seq, created_at FROM events {which}");
+        let mut statement = self.tx.conn.prepare_cached(&sql)?;
+        let mut rows = statement.query([value])?;
+        let Some(row) = rows.next()? else {
             return Ok(None);
         };
-        let original = self
-            .tx
-            .conn
-            .prepare_cached(
-                "SELECT id, created_at, event_type = ?2 AND payload = ?3 FROM events WHERE seq = ?1",
-            )?
-            .query_row(
-                params![seq, event.event_type.as_str(), event.payload.as_str()],
-                |row| {
-                    Ok((
-                        EventId(row.get::<_, Id>(0)?.0),
-                        row.get::<_, SqlTime>(1)?.0,
-                        row.get::<_, bool>(2)?,
-                    ))
-                },
-            )
-            .optional()?;
-        match original {
-            // Retention took the original within the window: the key is free again, since nothing
-            // is left that a duplicate could name.
-            None => Ok(None),
-            Some((id, committed_at, true)) => Ok(Some(Appended {
-                seq: Seq(seq),
-                committed_at,
-                duplicate_of: Some(id),
-            })),
-            Some((id, _, false)) => Err(Error::new(
-                ErrorCode::IdempotencyConflict,
-                format!(
-                    "idempotency key {key:?} was used for event {id} with another type or payload"
-                ),
-            )
-            .with_next(format!("ringrift events show {id}"))),
-        }
+        let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+        let original = Original {
+            id: row.get(0)?,
+            event_type: text(1)?,
+            payload: text(2)?,
+            key: row
+                .get_ref(3)?
+                .as_str_or_null()
+                .map_err(rusqlite::Error::from)?,
+        };
+        original.check_repeated(event, idempotency_key)?;
+        Ok(Some(Appended {
+            seq: Seq(row.get(4)?),
+            committed_at: row.get::<_, SqlTime>(5)?.0,
+            duplicate_of: Some(original.id),
+        }))
     }
 
     fn keep_key(&self, key: &str, seq: Seq) -> Result<(), Error> {

@@ -1,10 +1,11 @@
 //! Finds the events that a person's name for one could mean, and an event's children.
 
 use rusqlite::{Params, params};
+use uuid::Uuid;
 
 use crate::event::EventId;
 use crate::store::log::{EventRef, Logged};
-use crate::store::sqlite::rows::{EVENT_COLUMNS, logged};
+use crate::store::sqlite::rows::{LOGGED_COLUMNS, logged};
 use crate::store::sqlite::verb::{Plain, Question, Tx};
 use crate::store::{Error, ErrorCode};
 
@@ -28,13 +29,13 @@ impl Question for Find {
 
     fn run(self, tx: &Tx<'_>) -> Result<Vec<Logged>, Error> {
         match self.0 {
-            EventRef::Id(id) => select(tx, "WHERE e.id = ?1", params![id.0.as_bytes().as_slice()]),
+            EventRef::Id(id) => select(tx, "WHERE e.id = ?1", params![id]),
             EventRef::Seq(seq) => select(tx, "WHERE e.seq = ?1", params![seq.0]),
             EventRef::Prefix(text) => match bounds(&text) {
                 Some((low, high)) => select(
                     tx,
                     &format!("WHERE e.id BETWEEN ?1 AND ?2 ORDER BY e.id LIMIT {FOUND_MAX}"),
-                    params![low.as_slice(), high.as_slice()],
+                    params![low, high],
                 ),
                 None => Err(Error::new(
                     ErrorCode::WrongState,
@@ -66,21 +67,21 @@ impl Question for Children {
         select(
             tx,
             &format!("WHERE e.parent_id = ?1 ORDER BY e.seq LIMIT {CHILDREN_MAX}"),
-            params![self.0.0.as_bytes().as_slice()],
+            params![self.0],
         )
     }
 }
 
 fn select(tx: &Tx<'_>, condition: &str, values: impl Params) -> Result<Vec<Logged>, Error> {
     let mut statement = tx.conn.prepare_cached(&format!(
-        "SELECT {EVENT_COLUMNS} FROM events AS e {condition}"
+        "SELECT {LOGGED_COLUMNS} FROM events AS e {condition}"
     ))?;
     let found = statement.query_map(values, logged)?;
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
 /// The lowest and highest id with these first hexadecimal digits (hyphens are passed over).
-fn bounds(prefix: &str) -> Option<([u8; 16], [u8; 16])> {
+fn bounds(prefix: &str) -> Option<(EventId, EventId)> {
     let mut low = [0_u8; 16];
     let mut high = [0xFF_u8; 16];
     let mut digits = 0;
@@ -99,7 +100,12 @@ fn bounds(prefix: &str) -> Option<([u8; 16], [u8; 16])> {
         high[byte] = (high[byte] & keep) | (value << shift);
         digits += 1;
     }
-    (digits >= PREFIX_MIN).then_some((low, high))
+    (digits >= PREFIX_MIN).then(|| {
+        (
+            EventId(Uuid::from_bytes(low)),
+            EventId(Uuid::from_bytes(high)),
+        )
+    })
 }
 
 #[cfg(test)]
@@ -109,9 +115,8 @@ mod tests {
     #[test]
     fn a_prefix_bounds_exactly_the_ids_that_begin_with_it() {
         let (low, high) = bounds("0198-a").unwrap();
-        assert_eq!(low[..3], [0x01, 0x98, 0xA0]);
-        assert_eq!(high[..3], [0x01, 0x98, 0xAF]);
-        assert_eq!((low[3], high[3]), (0, 0xFF));
+        assert_eq!(low.to_string(), "0198a000-0000-0000-0000-000000000000");
+        assert_eq!(high.to_string(), "0198afff-ffff-ffff-ffff-ffffffffffff");
         assert_eq!(bounds("019"), None);
         assert_eq!(bounds("zzzz"), None);
         assert_eq!(bounds(&"0".repeat(33)), None);

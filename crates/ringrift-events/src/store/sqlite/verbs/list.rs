@@ -4,7 +4,7 @@ use rusqlite::types::Value;
 
 use crate::store::Error;
 use crate::store::log::{Logged, Page};
-use crate::store::sqlite::rows::{EVENT_COLUMNS, logged};
+use crate::store::sqlite::rows::{LOGGED_COLUMNS, logged};
 use crate::store::sqlite::verb::{Plain, Question, Tx};
 
 /// Most events of one page.
@@ -54,7 +54,7 @@ impl Question for List {
         let order = if page.newest_first { "DESC" } else { "ASC" };
         // `+` keeps the planner on the log's own order: a page ends early there.
         let sql = format!(
-            "SELECT {EVENT_COLUMNS} FROM events AS e WHERE {} ORDER BY e.seq {order} LIMIT {}",
+            "SELECT {LOGGED_COLUMNS} FROM events AS e WHERE {} ORDER BY e.seq {order} LIMIT {}",
             conditions
                 .join(" AND ")
                 .replace("e.created_at", "+e.created_at"),

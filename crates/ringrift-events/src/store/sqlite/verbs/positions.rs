@@ -8,7 +8,6 @@ use crate::catalog::filter::Filter;
 use crate::event::{EventType, Payload, Seq};
 use crate::store::log::TypeSet;
 use crate::store::sqlite::verb::Tx;
-use crate::store::sqlite::verbs::deliveries::release_keys_for;
 use crate::store::subscriptions::{Definition, Kind, SubscriptionId};
 use crate::store::{Error, ErrorCode};
 
@@ -277,37 +276,3 @@ pub(crate) fn generation_after(tx: &Tx<'_>, standing: &Standing) -> Result<i64, 
         )?
         .query_row([standing.id.0, standing.generation], |row| row.get(0))?)
 }
-
-/// Ends the present generation's open work: claims are cut at what they settled and fenced, and
-/// redeliveries in `states` take `state`. Answers how many redeliveries ended.
-pub(crate) fn end_open_work(
-    tx: &Tx<'_>,
-    standing: &Standing,
-    states: &str,
-    state: &str,
-) -> Result<u64, Error> {
-    let of = [standing.id.0, standing.generation];
-    // One that settled nothing stays as an empty range: its token is refused, not unknown.
-    tx.conn
-        .prepare_cached(
-            "UPDATE claims SET last_seq = settled_to, settled_us = ?3, fence = fence + 1 \
-             WHERE subscription = ?1 AND generation = ?2 AND settled_us IS NULL",
-        )?
-        .execute([of[0], of[1], tx.now.0])?;
-    // Nobody will say how the runs of fenced claims ended: equal keys must not wait for it.
-    release_keys_for(tx, standing.id)?;
-    let sql = format!(
-        "UPDATE redeliveries SET before_end = CASE state WHEN 'dead' THEN 'dead' \
-             ELSE 'retrying' END, state = ?3, due_us = NULL, owner = NULL, held_us = NULL, \
-           fence = fence + 1, ended_us = ?4 \
-         WHERE subscription = ?1 AND live = 0 AND state IN ({states}) AND generation = ?2"
-    );
-    let ended = tx
-        .conn
-        .prepare_cached(&sql)?
-        .execute(rusqlite::params![of[0], of[1], state, tx.now.0])?;
-    Ok(ended as u64)
-}
-
-/// States of redeliveries that a process or the clock will still move.
-pub(crate) const UNFINISHED: &str = "'waiting', 'retrying', 'running'";

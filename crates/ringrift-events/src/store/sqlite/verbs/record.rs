@@ -71,6 +71,7 @@ fn fact(
         subscription: about.subscription,
         process: Some(tx.process),
         act,
+        generation: None,
         evidence: evidence.to_string(),
     }
 }

@@ -56,6 +56,7 @@ impl Stage {
         let event = |_| Draft {
             event: std::sync::Arc::new(self.db.event("a", "{}")),
             idempotency_key: None,
+            call_site: None,
         };
         let batch = Batch {
             drafts: (0..count).map(event).collect(),
@@ -171,7 +172,16 @@ fn each_deletion_keeps_the_positions_of_its_moment() {
     let held = stage.claim(2).unwrap();
     assert_eq!(stage.pending(), 4);
     let by = || "op".to_owned();
-    assert_eq!(stage.db.write(ClearQueue { by: by() }).unwrap(), 4);
+    assert_eq!(
+        stage
+            .db
+            .write(ClearQueue {
+                by: by(),
+                last: Seq::END
+            })
+            .unwrap(),
+        4
+    );
     assert_eq!(stage.pending(), 0);
     assert_eq!(stage.tally().expired, 4);
     // The handler's answer comes: its two stay purged, and the cursor goes on over the others.
@@ -182,7 +192,13 @@ fn each_deletion_keeps_the_positions_of_its_moment() {
     let next = stage.claim(10).unwrap();
     assert_eq!(next.events[0].seq, Some(fifth));
     assert!(stage.settle(&next, fifth));
-    let restored = stage.db.write(RestoreQueue { by: by() }).unwrap();
+    let restored = stage
+        .db
+        .write(RestoreQueue {
+            by: by(),
+            last: Seq::END,
+        })
+        .unwrap();
     assert_eq!((restored.events, restored.more), (4, false));
     let tally = stage.tally();
     assert_eq!((tally.matching, tally.done, tally.waiting), (5, 1, 4));
@@ -204,7 +220,10 @@ fn what_was_settled_before_a_deletion_is_not_owed_again() {
     assert_eq!(
         stage
             .db
-            .write(RestoreQueue { by: String::new() })
+            .write(RestoreQueue {
+                by: String::new(),
+                last: Seq::END
+            })
             .unwrap()
             .events,
         2

@@ -1,7 +1,7 @@
-//! Moves one started event out of a claim, for any process to run.
+//! Moves one event out of a claim, for any process to run.
 
-use super::claim::blocked_keys;
 use super::ledger::{Proof, prove};
+use super::reserve::release_keys_for_event;
 use crate::event::Seq;
 use crate::store::Error;
 use crate::store::deliveries::{ClaimToken, Why};
@@ -13,6 +13,7 @@ use crate::store::sqlite::verbs::positions::standing;
 pub(crate) struct GiveUp {
     pub(crate) token: ClaimToken,
     pub(crate) seq: Seq,
+    pub(crate) started: bool,
 }
 
 impl Plain for GiveUp {}
@@ -32,16 +33,11 @@ impl Verb for GiveUp {
             return Ok(());
         };
         let standing = standing(tx, claim.subscription)?;
-        // With order by key an event behind an unfinished one of its key cannot have started: its
-        // attempts are not touched.
-        let blocked = match &event.key {
-            Some(key) if standing.ordered => {
-                blocked_keys(tx, standing.id, standing.generation)?.contains(key)
-            }
-            Some(_) | None => false,
-        };
+        if !self.started {
+            release_keys_for_event(tx, claim.subscription, event.id)?;
+        }
         let row = NewRow {
-            attempts: u32::from(!blocked),
+            attempts: u32::from(self.started),
             ..NewRow::waiting(&standing, &event, Why::HandedBack)
         };
         insert_row(tx, &row)?;

@@ -36,7 +36,7 @@ impl Verb for Late {
                  ORDER BY id LIMIT 1",
             )?
             .query_row(
-                params![tx.process_row, self.subscription.0, self.event.0.as_bytes()],
+                params![tx.process_row, self.subscription.0, self.event],
                 |row| Ok((LetterId(row.get(0)?), row.get::<_, i64>(1)?)),
             )
             .optional()?;

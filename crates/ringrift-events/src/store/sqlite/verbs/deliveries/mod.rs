@@ -6,6 +6,7 @@
 
 mod claim;
 mod claim_due;
+mod forget_keys;
 mod give_up;
 mod hand_back;
 mod hand_back_due;
@@ -17,9 +18,11 @@ mod reserve;
 mod scan;
 mod settle;
 mod settle_due;
+mod trail;
 
 pub(crate) use claim::{TakeClaim, Taken};
 pub(crate) use claim_due::{ClaimDue, NextDue};
+pub(crate) use forget_keys::ForgetKeys;
 pub(crate) use give_up::GiveUp;
 pub(crate) use hand_back::HandBack;
 pub(crate) use hand_back_due::HandBackDue;
@@ -31,3 +34,4 @@ pub(crate) use reserve::{ReserveKeys, release_keys_for, release_keys_of};
 pub(crate) use scan::{Found, Passed, SCAN_ROWS_MAX, Scan};
 pub(crate) use settle::SettleClaim;
 pub(crate) use settle_due::SettleDue;
+pub(crate) use trail::TrailOf;

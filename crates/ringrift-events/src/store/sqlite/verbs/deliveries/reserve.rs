@@ -9,7 +9,6 @@ use crate::event::EventId;
 use crate::store::Error;
 use crate::store::deliveries::Reserved;
 use crate::store::pages::Bells;
-use crate::store::sqlite::rows::Id;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::positions::durable;
 use crate::store::subscriptions::SubscriptionId;
@@ -101,7 +100,7 @@ fn known(tx: &Tx<'_>, subscription: SubscriptionId, key: &str) -> Result<Option<
                FROM dedup_keys WHERE subscription = ?1 AND key = ?2";
     let read = |row: &rusqlite::Row<'_>| {
         Ok(Known {
-            event: EventId(row.get::<_, Id>(0)?.0),
+            event: row.get(0)?,
             reserved: row.get(1)?,
             ends_us: row.get(2)?,
             forget_us: row.get(3)?,
@@ -132,11 +131,11 @@ fn take(
         .execute(params![
             subscription.0,
             key,
-            event.0.as_bytes(),
+            event,
             tx.process_row,
             ttl_us,
             forget_us,
-            earlier.map(|known| known.event.0.into_bytes()),
+            earlier.map(|known| known.event),
             earlier.map(|known| known.ends_us),
         ])?;
     Ok(())
@@ -159,7 +158,7 @@ pub(super) fn confirm_key(
         .execute(params![
             subscription.0,
             key,
-            event.0.as_bytes(),
+            event,
             tx.now.0,
             REMEMBERED_WINDOWS
         ])?;
@@ -175,7 +174,7 @@ pub(super) fn release_key(
     event: EventId,
 ) -> Result<(), Error> {
     let Some(key) = key else { return Ok(()) };
-    let of = params![subscription.0, key, event.0.as_bytes()];
+    let of = params![subscription.0, key, event];
     tx.conn
         .prepare_cached(
             "UPDATE dedup_keys SET owner = NULL, event_id = earlier_id, ends_us = earlier_us, \
@@ -189,6 +188,23 @@ pub(super) fn release_key(
              AND owner IS NOT NULL",
         )?
         .execute(of)?;
+    Ok(())
+}
+
+/// Releases what this process has reserved for one event and not confirmed: its run never began.
+pub(super) fn release_keys_for_event(
+    tx: &Tx<'_>,
+    subscription: SubscriptionId,
+    event: EventId,
+) -> Result<(), Error> {
+    let mut statement = tx.conn.prepare_cached(
+        "SELECT key FROM dedup_keys WHERE owner = ?1 AND subscription = ?2 AND event_id = ?3",
+    )?;
+    let of = params![tx.process_row, subscription.0, event];
+    let keys = statement.query_map(of, |row| row.get::<_, String>(0))?;
+    for key in keys.collect::<Result<Vec<_>, _>>()? {
+        release_key(tx, subscription, Some(&key), event)?;
+    }
     Ok(())
 }
 

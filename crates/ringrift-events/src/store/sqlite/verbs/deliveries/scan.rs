@@ -1,18 +1,18 @@
 //! Looks for what a durable subscription's next claim would be, without taking it.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rusqlite::OptionalExtension as _;
 
-use super::ledger::{NOT_DELETED, OpenClaim, open_claims_of};
+use super::ledger::{OpenClaim, open_claims_of};
 use crate::event::{Event, Seq};
 use crate::store::Error;
 use crate::store::deliveries::{CLAIM_EVENTS_MAX, Want};
-use crate::store::log::TypeSet;
 use crate::store::sqlite::identity;
 use crate::store::sqlite::neighbours::readable;
 use crate::store::sqlite::presence::Presence;
-use crate::store::sqlite::rows::{EVENT_COLUMN_COUNT, EVENT_COLUMNS, event};
+use crate::store::sqlite::rows::Stretch;
 use crate::store::sqlite::verb::{Plain, Question, Tx};
 use crate::store::sqlite::verbs::positions::{Segment, durable, head, segment_at, segments};
 use crate::store::subscriptions::{Generation, SubscriptionId};
@@ -122,43 +122,38 @@ impl Scan {
         }
         let border = segment.valid_to.saturating_sub(1);
         let end = border.min(self.readable(tx)?);
-        let sql = format!(
-            "SELECT {EVENT_COLUMNS}, {NOT_DELETED} FROM events AS e \
-             WHERE e.seq > ?1 AND e.seq <= ?2 ORDER BY e.seq LIMIT ?3"
-        );
-        let mut statement = tx.conn.prepare_cached(&sql)?;
-        let limit = i64::try_from(SCAN_ROWS_MAX).unwrap_or(i64::MAX);
-        let mut rows = statement.query([found.read_to.0, end, limit])?;
+        let mut stretch = Stretch::new(tx.conn, found.read_to.0, end)?;
         let max = self.want.max.clamp(1, CLAIM_EVENTS_MAX);
         let (mut read, mut bytes) = (0, 0);
-        while let Some(row) = rows.next()? {
+        let stopped = stretch.each(|row| {
+            if read == SCAN_ROWS_MAX {
+                return Ok(ControlFlow::Break(()));
+            }
             read += 1;
-            let seq = Seq(row.get(0)?);
-            let name = row.get_ref(2)?.as_str().map_err(rusqlite::Error::from)?;
-            if names(&segment.definition.types, name) && row.get(EVENT_COLUMN_COUNT)? {
-                let event = event(row)?;
+            let seq = row.seq()?;
+            if row.is_of(&segment.definition.types)? {
+                let event = row.event()?;
                 if segment.takes(&event.event_type, &event.payload) {
                     bytes += event.payload.as_str().len();
                     if !found.events.is_empty() && bytes > CLAIM_BYTES_MAX {
-                        found.more = true;
-                        return Ok(());
+                        return Ok(ControlFlow::Break(()));
                     }
                     found.events.push(Arc::new(event));
                 }
             }
             found.read_to = seq;
-            if found.events.len() == max {
-                found.more = true;
-                return Ok(());
-            }
-        }
-        if read < SCAN_ROWS_MAX {
+            Ok(match found.events.len() == max {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            })
+        })?;
+        if stopped {
+            found.more = true;
+        } else {
             // Also where retention has left no row; at the end of an old version the next look
             // begins at the border.
             found.read_to = found.read_to.max(Seq(end));
             found.more = end == border && segment.valid_to != i64::MAX;
-        } else {
-            found.more = true;
         }
         Ok(())
     }
@@ -194,16 +189,6 @@ pub(super) fn restores(tx: &Tx<'_>) -> Result<i64, Error> {
         .conn
         .prepare_cached(sql)?
         .query_row([], |row| row.get(0))?)
-}
-
-/// Whether the set takes a type, told before the row is read any further.
-fn names(types: &TypeSet, name: &str) -> bool {
-    match types {
-        TypeSet::All => true,
-        TypeSet::Only(types) => types
-            .binary_search_by(|known| known.as_str().cmp(name))
-            .is_ok(),
-    }
 }
 
 /// The version this process hosts.

@@ -7,6 +7,7 @@ use super::reserve::{confirm_key, release_key};
 use crate::clock::Time;
 use crate::event::Event;
 use crate::store::deliveries::{Settle, Settlement};
+use crate::store::evidence;
 use crate::store::pages::Bells;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::letters::{NewRow, event_at, insert_row};
@@ -156,18 +157,10 @@ pub(super) fn record_failure(
     subscription: SubscriptionId,
     event: &Event,
     failure: &Failure,
-    (letter, attempts): (i64, u32),
+    letter: (i64, u32),
     retry_at: Option<Time>,
 ) -> Result<(), Error> {
-    let evidence = serde_json::json!({
-        "letter": letter,
-        "attempt": attempts,
-        "kind": failure.kind.as_str(),
-        "error": preview(&failure.message),
-        "step": failure.step,
-        "took_us": u64::try_from(failure.took.as_micros()).unwrap_or(u64::MAX),
-        "next_retry_at": retry_at.map(Time::to_sql),
-    });
+    let evidence = evidence::of_failure(failure, letter, retry_at);
     verdict(
         tx,
         failure.kind.code(),
@@ -189,14 +182,4 @@ pub(super) fn about(subscription: SubscriptionId, event: &Event) -> About {
         event_type: Some(event.event_type.clone()),
         subscription: Some(subscription),
     }
-}
-
-/// The letter keeps the whole text; facts keep its beginning.
-fn preview(text: &str) -> &str {
-    const PREVIEW_BYTES: usize = 1_024;
-    let mut end = text.len().min(PREVIEW_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }

@@ -5,11 +5,10 @@ use rusqlite::{Row, params_from_iter};
 
 use super::row::{REDELIVERY_COLUMNS, redelivery_event};
 use crate::clock::Time;
-use crate::event::EventId;
 use crate::store::Error;
 use crate::store::deliveries::LetterId;
 use crate::store::letters::{Letter, LetterFilter, LetterState};
-use crate::store::sqlite::rows::{Id, SqlTime};
+use crate::store::sqlite::rows::SqlTime;
 use crate::store::sqlite::verb::{Plain, Question, Tx};
 use crate::store::subscriptions::SubscriptionId;
 use crate::verdict::FailureKind;
@@ -69,7 +68,7 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<Letter> {
             .get::<_, Option<SqlTime>>(24)?
             .map(|at| at.0)
             .filter(|_| state == "retrying"),
-        linked: row.get::<_, Option<Id>>(25)?.map(|id| EventId(id.0)),
+        linked: row.get(25)?,
     })
 }
 
@@ -82,6 +81,10 @@ fn conditions(filter: &LetterFilter) -> (String, Vec<Value>) {
         // have parameters.
         let ids: Vec<String> = filter.ids.iter().map(|id| id.0.to_string()).collect();
         wheres.push(format!("r.id IN ({})", ids.join(",")));
+    }
+    if let Some(event) = filter.event {
+        wheres.push("r.event_id = ?".to_owned());
+        values.push(Value::Text(event.to_string()));
     }
     if let Some(handler) = &filter.handler {
         wheres.push("r.handler = ?".to_owned());

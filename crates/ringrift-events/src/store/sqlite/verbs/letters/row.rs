@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use rusqlite::{OptionalExtension as _, Row, params};
+use uuid::Uuid;
 
 use crate::clock::Time;
 use crate::event::{Event, EventId, EventType, Payload, ProcessId, Seq, TraceId};
 use crate::store::Error;
 use crate::store::deliveries::Why;
-use crate::store::sqlite::rows::Id;
 use crate::store::sqlite::verb::Tx;
 use crate::store::sqlite::verbs::positions::Standing;
 use crate::store::subscriptions::Kind;
@@ -105,7 +105,7 @@ pub(crate) fn insert_row(tx: &Tx<'_>, row: &NewRow<'_>) -> Result<(i64, bool), E
             live,
             row.standing.name,
             row.event.seq.map(|seq| seq.0),
-            row.event.id.0.as_bytes(),
+            row.event.id,
             row.event.event_type.as_str(),
             row.event.key,
             why_text(row.why),
@@ -123,7 +123,7 @@ pub(crate) fn insert_row(tx: &Tx<'_>, row: &NewRow<'_>) -> Result<(i64, bool), E
             due_us,
             held_us,
             row.held.then_some(tx.process_row),
-            row.linked.map(|id| id.0.into_bytes()),
+            row.linked,
         ])?;
     if changed == 0 {
         return Ok((existing(tx, row)?, false));
@@ -166,10 +166,10 @@ fn keep_event(tx: &Tx<'_>, id: i64, event: &Event) -> Result<(), Error> {
             event.payload.as_str(),
             event.source,
             event.published_at.0,
-            event.trace_id.0.as_bytes(),
-            event.parent_id.map(|id| id.0.into_bytes()),
+            event.trace_id,
+            event.parent_id,
             event.depth,
-            event.origin.0.as_bytes(),
+            event.origin,
             event.stage,
         ])?;
     Ok(())
@@ -178,25 +178,29 @@ fn keep_event(tx: &Tx<'_>, id: i64, event: &Event) -> Result<(), Error> {
 /// The columns that [`redelivery_event`] reads, of `redeliveries AS r LEFT JOIN events AS e`.
 pub(crate) const REDELIVERY_COLUMNS: &str = "r.event_seq, r.event_id, r.event_type, \
      COALESCE(e.payload, r.payload, '{}'), COALESCE(e.source, r.source, ''), r.key, \
-     COALESCE(e.published_at, r.published_at, 0), COALESCE(e.trace_id, r.trace_id, zeroblob(16)), \
+     COALESCE(e.published_at, r.published_at, 0), COALESCE(e.trace_id, r.trace_id), \
      COALESCE(e.parent_id, r.parent_id), COALESCE(e.depth, r.depth, 0), \
-     COALESCE((SELECT p.uuid FROM processes AS p WHERE p.id = e.origin), r.origin, zeroblob(16)), \
+     COALESCE((SELECT p.process_id FROM processes AS p WHERE p.id = e.origin), r.origin), \
      COALESCE(e.stage, r.stage)";
 
 /// Reads [`REDELIVERY_COLUMNS`], the first twelve of a row.
 pub(crate) fn redelivery_event(row: &Row<'_>) -> rusqlite::Result<Event> {
     Ok(Event {
         seq: row.get::<_, Option<i64>>(0)?.map(Seq),
-        id: EventId(row.get::<_, Id>(1)?.0),
+        id: row.get(1)?,
         event_type: EventType::from_canonical(row.get_ref(2)?.as_str()?),
         payload: Payload::from_checked(row.get::<_, Box<str>>(3)?),
         source: row.get(4)?,
         key: row.get(5)?,
         published_at: Time(row.get(6)?),
-        trace_id: TraceId(row.get::<_, Id>(7)?.0),
-        parent_id: row.get::<_, Option<Id>>(8)?.map(|id| EventId(id.0)),
+        trace_id: row
+            .get::<_, Option<TraceId>>(7)?
+            .unwrap_or(TraceId(Uuid::nil())),
+        parent_id: row.get(8)?,
         depth: row.get(9)?,
-        origin: ProcessId(row.get::<_, Id>(10)?.0),
+        origin: row
+            .get::<_, Option<ProcessId>>(10)?
+            .unwrap_or(ProcessId(Uuid::nil())),
         stage: row.get(11)?,
     })
 }

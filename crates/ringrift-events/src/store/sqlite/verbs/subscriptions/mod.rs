@@ -1,5 +1,6 @@
 //! The verbs on subscriptions.
 
+mod hosts;
 mod list;
 mod pause;
 mod remove;

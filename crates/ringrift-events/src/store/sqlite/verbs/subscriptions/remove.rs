@@ -1,11 +1,18 @@
 //! Removes a durable subscription: what it owed ends with a verdict.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use rusqlite::params;
 
+use super::hosts::live_hosts;
+use crate::coded::quoted;
 use crate::event::Seq;
+use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::verb::{Plain, Question, Tx, Verb};
+use crate::store::sqlite::verbs::ending::{UNFINISHED, end_open_work, record_ended_redeliveries};
 use crate::store::sqlite::verbs::positions::{
-    Standing, UNFINISHED, count_matching, durable, end_open_work, head, natural, segments,
+    Standing, count_matching, durable, head, natural, segments,
 };
 use crate::store::sqlite::verbs::record::{About, verdict_by};
 use crate::store::subscriptions::SubscriptionId;
@@ -16,6 +23,8 @@ use crate::verdict::Code;
 pub(crate) struct Remove {
     pub(crate) id: SubscriptionId,
     pub(crate) by: String,
+    /// Knows who lives.
+    pub(crate) presence: Arc<Presence>,
 }
 
 impl Plain for Remove {}
@@ -36,6 +45,9 @@ impl Verb for Remove {
         let standing = self.checked(tx)?;
         let owed = owed(tx, &standing)?;
         let states = format!("{UNFINISHED}, 'dead'");
+        let by = (self.by.as_str(), "subs.rm");
+        let code = Code::StSubscriptionRemoved;
+        record_ended_redeliveries(tx, &standing, i64::MAX, code, Some(by))?;
         let letters = end_open_work(tx, &standing, &states, "discarded")?;
         let now = tx.now.to_sql();
         for sql in [
@@ -68,8 +80,7 @@ impl Verb for Remove {
         let evidence = serde_json::json!({
             "name": standing.name, "owed": owed, "letters_discarded": letters
         });
-        let by = (self.by.as_str(), "subs.rm");
-        verdict_by(tx, Code::StSubscriptionRemoved, by, about, &evidence)?;
+        verdict_by(tx, code, by, about, &evidence)?;
         Ok(owed)
     }
 }
@@ -82,20 +93,15 @@ impl Remove {
                 ErrorCode::WrongState,
                 format!("cannot remove {}: {why}", standing.name),
             )
-            .with_next(format!("ringrift subs show {}", standing.name))
+            .with_next(format!("ringrift subs show {}", quoted(&standing.name)))
         };
         if standing.ended {
             return Err(refuse("it was removed before"));
         }
-        let hosted: bool = tx
-            .conn
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM hosts AS h JOIN processes AS p ON p.id = h.process \
-                 WHERE h.subscription = ?1 AND p.state = 'joined')",
-            )?
-            .query_row([self.id.0], |row| row.get(0))?;
-        if hosted {
-            return Err(refuse("a process hosts it"));
+        let hosts = live_hosts(tx, &self.presence, Some(self.id))?;
+        let mut hosts = hosts.get(&self.id).into_iter().flat_map(BTreeMap::keys);
+        if let Some(host) = hosts.next() {
+            return Err(refuse(&format!("process {host} hosts it")));
         }
         Ok(standing)
     }

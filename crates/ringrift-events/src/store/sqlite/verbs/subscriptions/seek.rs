@@ -6,8 +6,9 @@ use crate::event::Seq;
 use crate::store::Error;
 use crate::store::ErrorCode;
 use crate::store::sqlite::verb::{Plain, Question, Tx, Verb};
+use crate::store::sqlite::verbs::ending::{UNFINISHED, end_open_work, record_ended_redeliveries};
 use crate::store::sqlite::verbs::positions::{
-    Standing, UNFINISHED, before_oldest, count_matching, durable, end_open_work, head, segments,
+    Standing, before_oldest, count_matching, durable, head, segments,
 };
 use crate::store::sqlite::verbs::record::{About, act, verdict_by};
 use crate::store::subscriptions::{Generation, SeekTo, Sought, SubscriptionId};
@@ -38,6 +39,10 @@ impl Verb for Seek {
         let (standing, mut sought) = self.measure(tx)?;
         sought.generation = Generation(standing.generation + 1);
         let states = format!("{UNFINISHED}, 'dead'");
+        let by = (self.by.as_str(), "subs.seek");
+        let code = Code::StSkippedBySeek;
+        // What lies behind the target comes again with the log.
+        record_ended_redeliveries(tx, &standing, sought.to.0, code, Some(by))?;
         let discarded = end_open_work(tx, &standing, &states, "discarded")?;
         begin_generation(tx, &standing, sought.to.0)?;
         let about = About {
@@ -52,8 +57,7 @@ impl Verb for Seek {
             "letters_discarded": discarded,
         });
         if sought.skipped > 0 {
-            let by = (self.by.as_str(), "subs.seek");
-            verdict_by(tx, Code::StSkippedBySeek, by, about, &evidence)?;
+            verdict_by(tx, code, by, about, &evidence)?;
         } else {
             act(tx, "subs.seek", &self.by, about, &evidence)?;
         }

@@ -47,7 +47,7 @@ impl Verb for Subscribe {
                 format!("subscription {} has no version", id.0),
             ));
         };
-        if current.definition == self.definition {
+        if current.definition.is_same(&self.definition) {
             return join(tx, id, current.number, current.valid_from, true);
         }
         if !self.replace {

@@ -4,13 +4,16 @@ use crate::store::Error;
 use crate::store::sqlite::verb::{Plain, Question, Tx};
 use crate::store::sqlite::verbs::positions::natural;
 
+/// With everything pending, five million rows are judged one by one.
+pub(super) const COUNT_TIME_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// See [`crate::store::Upkeep::count_pending`].
 pub(crate) struct CountPending;
 
 impl Plain for CountPending {}
 
 /// The view's own answer: there is no second definition that could differ.
-pub(super) const PENDING: &str = "SELECT COUNT(*) FROM cross_process_events WHERE acked = 0";
+const PENDING: &str = "SELECT COUNT(*) FROM cross_process_events WHERE acked = 0";
 
 impl Question for CountPending {
     type Answer = u64;
@@ -20,7 +23,6 @@ impl Question for CountPending {
     }
 
     fn time_limit(&self) -> std::time::Duration {
-        // With everything pending, five million rows are judged one by one.
-        std::time::Duration::from_secs(60)
+        COUNT_TIME_LIMIT
     }
 }

@@ -8,7 +8,6 @@ use crate::event::ProcessId;
 use crate::store::pages::Seen;
 use crate::store::registry::{Liveness, Running};
 use crate::store::sqlite::presence::Presence;
-use crate::store::sqlite::rows::Id;
 use crate::store::sqlite::verb::{Plain, Question, Tx};
 use crate::store::{Error, pages};
 
@@ -43,11 +42,11 @@ impl Lost {
 /// The lost processes that were not taken over yet, this one left out. On a database thread, in the
 /// transaction that takes over: who is lost then stays lost, or loses its claims to the fence.
 pub(crate) fn lost(tx: &Tx<'_>, presence: &Presence) -> Result<Vec<Lost>, Error> {
-    let mut statement = tx
-        .conn
-        .prepare_cached("SELECT id, uuid FROM processes WHERE state = 'joined' AND id <> ?1")?;
+    let mut statement = tx.conn.prepare_cached(
+        "SELECT id, process_id FROM processes WHERE state = 'joined' AND id <> ?1",
+    )?;
     let rows = statement.query_map([tx.process_row], |row| {
-        let process = ProcessId(row.get::<_, Id>(1)?.0);
+        let process = row.get(1)?;
         Ok((row.get::<_, i64>(0)?, process))
     })?;
     let mut found = Vec::new();
@@ -89,13 +88,13 @@ impl Question for RetirePages {
     fn run(self, tx: &Tx<'_>) -> Result<u64, Error> {
         let side = self.presence.side();
         let mut ended_of = tx.conn.prepare_cached(
-            "SELECT state <> 'joined', coalesce(ended_us, 0) FROM processes WHERE uuid = ?1",
+            "SELECT state <> 'joined', coalesce(ended_us, 0) FROM processes WHERE process_id = ?1",
         )?;
         let mut ended = BTreeSet::new();
         let mut removed = 0;
         for process in side.pages()? {
             let row = ended_of
-                .query_map([process.0.as_bytes()], |row| {
+                .query_map([process], |row| {
                     Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?))
                 })?
                 .next()

@@ -10,6 +10,7 @@ mod restore_queue;
 mod retain;
 mod take_over;
 mod tallies;
+mod write_lock;
 
 pub(crate) use clear_queue::ClearQueue;
 pub(crate) use count_pending::CountPending;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use crate::event::Event;
+use crate::event::{Event, Seq};
 use crate::store::Error;
 use crate::store::deliveries::Why;
 use crate::store::sqlite::rows::{EVENT_COLUMNS, event};
@@ -18,9 +18,10 @@ use crate::store::subscriptions::SubscriptionId;
 /// Events brought back in one transaction: some tens of milliseconds of the write lock.
 const STEP_EVENTS: i64 = 10_000;
 
-/// See [`crate::store::Upkeep::restore_queue`]. One step; as a question it counts.
+/// See [`crate::store::Upkeep::restore_queue_to`]. One step; as a question it counts.
 pub(crate) struct RestoreQueue {
     pub(crate) by: String,
+    pub(crate) last: Seq,
 }
 
 /// What a step did.
@@ -37,8 +38,12 @@ impl Question for RestoreQueue {
     type Answer = u64;
 
     fn run(self, tx: &Tx<'_>) -> Result<u64, Error> {
-        let sql = "SELECT COUNT(*) FROM deleted_events AS d JOIN events AS e ON e.seq = d.seq";
-        Ok(tx.conn.prepare_cached(sql)?.query_row([], natural)?)
+        let sql = "SELECT COUNT(*) FROM deleted_events AS d JOIN events AS e ON e.seq = d.seq \
+                   WHERE d.seq <= ?1";
+        Ok(tx
+            .conn
+            .prepare_cached(sql)?
+            .query_row([self.last.0], natural)?)
     }
 }
 
@@ -48,7 +53,7 @@ impl Verb for RestoreQueue {
     fn run(self, tx: &Tx<'_>) -> Result<Restored, Error> {
         let owing = owing(tx)?;
         let mut owed = Owed::default();
-        let found = deleted(tx)?;
+        let found = deleted(tx, self.last)?;
         for (event, deletion) in &found {
             for one in &owing {
                 if owed.at_deletion(tx, one, event, *deletion)? {
@@ -79,13 +84,13 @@ impl Verb for RestoreQueue {
     }
 }
 
-fn deleted(tx: &Tx<'_>) -> Result<Vec<(Event, i64)>, Error> {
+fn deleted(tx: &Tx<'_>, last: Seq) -> Result<Vec<(Event, i64)>, Error> {
     let sql = format!(
         "SELECT {EVENT_COLUMNS}, x.deletion FROM deleted_events AS x \
-         JOIN events AS e ON e.seq = x.seq ORDER BY x.seq LIMIT {STEP_EVENTS}"
+         JOIN events AS e ON e.seq = x.seq WHERE x.seq <= ?1 ORDER BY x.seq LIMIT {STEP_EVENTS}"
     );
     let mut statement = tx.conn.prepare_cached(&sql)?;
-    let rows = statement.query_map([], |row| {
+    let rows = statement.query_map([last.0], |row| {
         let column = crate::store::sqlite::rows::EVENT_COLUMN_COUNT;
         Ok((event(row)?, row.get(column)?))
     })?;

@@ -9,9 +9,9 @@ use crate::store::Error;
 use crate::store::pages::Bells;
 use crate::store::sqlite::room::bytes_in_use;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
+use crate::store::sqlite::verbs::ending::{UNFINISHED, end_open_work, record_ended_redeliveries};
 use crate::store::sqlite::verbs::positions::{
-    Standing, UNFINISHED, before_oldest, count_matching, durable, end_open_work, head, segments,
-    set_cursor,
+    Standing, before_oldest, count_matching, durable, head, segments, set_cursor,
 };
 use crate::store::sqlite::verbs::record::{About, verdict};
 use crate::store::subscriptions::SubscriptionId;
@@ -367,6 +367,7 @@ fn lapse(tx: &Tx<'_>, standing: &Standing) -> Result<u64, Error> {
     let head = head(tx)?;
     let of = Some((standing.id, standing.generation));
     let unsettled = count_matching(tx, &versions, (standing.settled, head), of)?;
+    record_ended_redeliveries(tx, standing, i64::MAX, Code::StExpired, None)?;
     let again = end_open_work(tx, standing, UNFINISHED, "expired")?;
     if unsettled + again == 0 {
         return Ok(0);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::params;
 
-use super::lost::lost;
+use super::lost::{Lost, lost};
 use crate::clock::Time;
 use crate::event::{Event, ProcessId, Seq};
 use crate::store::Error;
@@ -46,6 +46,9 @@ struct Gone {
     /// None: the page is of another boot or layout, or there is none.
     running: Option<Vec<Running>>,
     poison_deaths: u32,
+    /// How often the kernel killed in its control group for want of memory since it opened the
+    /// store. None: unknown.
+    oom_kills: Option<u64>,
 }
 
 impl Verb for TakeOver {
@@ -65,6 +68,7 @@ impl Verb for TakeOver {
             died: lost.is_over(),
             running: lost.running().map(<[Running]>::to_vec),
             poison_deaths: self.poison_deaths.max(1),
+            oom_kills: oom_kills(&lost),
         };
         gone.give_back(tx, &mut swept)?;
         if gone.died {
@@ -98,6 +102,7 @@ impl Verb for Depart {
             died: false,
             running: seen.as_ref().and_then(|seen| seen.running.clone()),
             poison_deaths: u32::MAX,
+            oom_kills: None,
         };
         gone.give_back(tx, &mut Swept::default())?;
         for (id, held_us) in held(tx, gone.row)? {
@@ -276,6 +281,7 @@ impl Gone {
             "running": self.running.as_ref().map(Vec::len),
             "since": slot.since.to_sql(),
             "step": slot.step,
+            "oom_kills": self.oom_kills,
         });
         verdict(tx, Code::HnLeaseLost, about(subscription, event), &evidence)
     }
@@ -289,9 +295,16 @@ impl Gone {
     ) -> Result<(), Error> {
         let evidence = serde_json::json!({
             "process": self.process, "kind": failure.kind.as_str(), "error": failure.message,
+            "oom_kills": self.oom_kills,
         });
         verdict(tx, Code::StDead, about(subscription, event), &evidence)
     }
+}
+
+/// Two small files, read while the transaction holds: only of a process that died.
+fn oom_kills(lost: &Lost) -> Option<u64> {
+    let group = lost.seen.as_ref()?.group.as_ref();
+    group.filter(|_| lost.is_over())?.kills_since()
 }
 
 fn about(subscription: SubscriptionId, event: &Event) -> About {
@@ -313,6 +326,7 @@ fn poison_failure(deaths: u32, deaths_alone: u32, slot: &Running) -> Failure {
         took: std::time::Duration::ZERO,
         step: slot.step.clone(),
         wish: RetryWish::Never,
+        circumstances: None,
     }
 }
 

@@ -69,18 +69,7 @@ fn records(tx: &Tx<'_>, one: &Owing) -> Result<Records, Error> {
 
 fn tally(tx: &Tx<'_>, one: &Owing) -> Result<Tally, Error> {
     let records = records(tx, one)?;
-    let mut tally = Tally {
-        subscription: one.standing.id,
-        generation: Generation(one.standing.generation),
-        matching: 0,
-        waiting: 0,
-        claimed: 0,
-        done: 0,
-        retrying: 0,
-        dead: 0,
-        discarded: 0,
-        expired: 0,
-    };
+    let mut tally = Tally::of(one.standing.id, Generation(one.standing.generation));
     let mut owed = Owed::default();
     let sql = format!(
         "SELECT {EVENT_COLUMNS}, (SELECT x.deletion FROM deleted_events AS x WHERE x.seq = e.seq) \

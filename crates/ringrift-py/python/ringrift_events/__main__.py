@@ -1,0 +1,5 @@
+"""``python -m ringrift_events``: the command ``ringrift``."""
+
+from ._command import main
+
+main()
