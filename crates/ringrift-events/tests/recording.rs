@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ringrift_events::handler::{Dedup, Function, NotDone, Policy, StepKind};
 use ringrift_events::router::{Publish, Subscribe};
-use ringrift_events::store::log::EventRef;
+use ringrift_events::store::log::{Batch, Durability, EventRef};
 use ringrift_events::store::records::{HostState, StallClass};
 use ringrift_events::store::registry::{Fact, FactFilter};
 use ringrift_events::system::System;
@@ -138,6 +138,26 @@ fn a_repeated_key_leaves_a_fact_about_the_original() {
             facts.len() == 1 && facts[0].event == Some(first.id)
         });
     }
+}
+
+#[test]
+fn what_a_process_published_last_is_recorded_though_it_ends_at_once() {
+    let world = World::sqlite();
+    let reader = world.process();
+    let make = || Publish::new("TRAINING_COMPLETED", "{}").idempotency_key("run-7");
+    let publish = |system: &System| system.router().publish_blocking(make()).expect("published");
+    publish(&reader);
+    let short = world.process();
+    // Whoever does what follows a commit is busy: the caller has its answer long before.
+    let nothing = Batch {
+        drafts: Vec::new(),
+        durability: Durability::Process,
+    };
+    let busy = |_: &_| std::thread::park_timeout(Duration::from_millis(500));
+    short.store().append(nothing, Some(Box::new(busy))).forget();
+    assert!(publish(&short).duplicate_of.is_some());
+    short.close();
+    assert_eq!(facts(&reader, Code::PubDuplicateOf).len(), 1);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The bound on publishes that are on their way to the store.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -84,6 +85,14 @@ impl InFlight {
         }
     }
 
+    /// Waits on this thread until nothing is in flight, at most so long.
+    pub(super) fn wait_empty(&self, at_most: Duration) {
+        let waited = self
+            .freed
+            .wait_timeout_while(self.lock(), at_most, |used| used.count > 0);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
     pub(super) fn count(&self) -> usize {
         self.lock().count
     }
@@ -148,6 +157,18 @@ mod tests {
         assert!(in_flight.try_take(1, 1).is_err());
         drop(big);
         assert_eq!(in_flight.count(), 0);
+    }
+
+    #[test]
+    fn an_end_waits_for_what_is_in_flight_and_not_for_ever() {
+        let in_flight = InFlight::new(1, 100);
+        let only = in_flight.try_take(1, 1).expect("room");
+        in_flight.wait_empty(Duration::from_millis(1));
+        assert_eq!(in_flight.count(), 1);
+        let freeing = std::thread::spawn(move || drop(only));
+        in_flight.wait_empty(Duration::from_secs(60));
+        assert_eq!(in_flight.count(), 0);
+        freeing.join().expect("no panic");
     }
 
     #[tokio::test]

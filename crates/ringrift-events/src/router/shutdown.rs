@@ -10,6 +10,10 @@ use super::{Error, Router, Shared};
 /// How long a live subscription that ends by itself waits for what it runs.
 const LIVE_END_GRACE: Duration = Duration::ZERO;
 
+/// How long an end waits for what is done about a publish after its commit: it is recorded that it
+/// was a duplicate, it is counted, it is logged. Microseconds, unless somebody holds the write lock.
+const PUBLISHED_WITHIN: Duration = Duration::from_secs(5);
+
 /// How often it is looked whether retries have ended.
 const IDLE_LOOK: Duration = Duration::from_millis(20);
 
@@ -17,7 +21,8 @@ impl Router {
     /// Ends every subscription of this process: nothing new starts, what runs has `grace` to
     /// finish, the rest is handed back. Publishing is refused from now on. Idempotent.
     ///
-    /// Blocks at most a little longer than `grace`.
+    /// Blocks at most a little longer than `grace`, and five seconds for publishes that are not
+    /// committed yet.
     pub fn shutdown(&self, grace: Duration) {
         let shared = &self.shared;
         if shared.stopping.swap(true, Ordering::SeqCst) {
@@ -47,6 +52,8 @@ impl Router {
             }
             Shared::forget_hosted(shared, &hosted);
         }
+        // A caller that waits for its commit alone may be here before that.
+        shared.in_flight.wait_empty(PUBLISHED_WITHIN);
         shared.log.flush();
     }
 }
