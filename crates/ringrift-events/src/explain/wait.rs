@@ -241,9 +241,8 @@ fn last_host(case: &Case<'_>) -> Option<String> {
 /// Nobody else takes the event while its hosts live, and none of them gives a sign of life.
 fn all_hang(case: &Case<'_>, hosts: &[&ProcessState], place: &str) -> Option<Verdict> {
     let first = hosts.first()?;
-    let hung = hosts.iter().all(|host| host.liveness == Liveness::Hung);
     let beats: Vec<String> = hosts.iter().map(|host| last_beat(host)).collect();
-    hung.then(|| {
+    hang(hosts).then(|| {
         Verdict::new(
             Code::WtPending,
             case,
@@ -255,6 +254,10 @@ fn all_hang(case: &Case<'_>, hosts: &[&ProcessState], place: &str) -> Option<Ver
     })
 }
 
+fn hang(hosts: &[&ProcessState]) -> bool {
+    hosts.iter().all(|host| host.liveness == Liveness::Hung)
+}
+
 /// `pid 4711 has not beaten since …`.
 fn last_beat(host: &ProcessState) -> String {
     let beat_at = utc(host.beat_at);
@@ -262,6 +265,10 @@ fn last_beat(host: &ProcessState) -> String {
 }
 
 fn poller_stopped(case: &Case<'_>, hosts: &[&ProcessState], place: &str) -> Option<Verdict> {
+    // None of them would hear that it is to start its poller; one stopped early never said so.
+    if hang(hosts) {
+        return None;
+    }
     let idle = case.known.all_idle(hosts, CROSS_PROCESS_POLLER)?;
     Some(
         Verdict::new(

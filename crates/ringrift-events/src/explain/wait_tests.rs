@@ -123,6 +123,16 @@ const WAITS: &[Line] = &[
         "pid 11 has not beaten since 1970-01-01 00:16:39.000 UTC; its position is 2",
         "ringrift processes show 11",
     ),
+    // Stopped before its poller was up: that it hangs is what is in the way.
+    (
+        |k| {
+            k.scene().processes[0].liveness = Liveness::Hung;
+            k.scene().daemons.clear();
+        },
+        Code::WtPending,
+        "pid 11 has not beaten since 1970-01-01 00:16:39.000 UTC; its position is 2",
+        "ringrift processes show 11",
+    ),
 ];
 
 #[test]
