@@ -31,14 +31,25 @@ impl Owed {
         state: &SubscriptionState,
         head: Seq,
     ) -> Result<Option<Owed>, Error> {
+        Owed::of_at_most(store, state, head, OWED_MAX)
+    }
+
+    fn of_at_most(
+        store: &dyn Store,
+        state: &SubscriptionState,
+        head: Seq,
+        most: usize,
+    ) -> Result<Option<Owed>, Error> {
         let comes_again = usize::try_from(state.again + state.retrying).unwrap_or(usize::MAX);
         if is_over(state) || (state.settled >= head && comes_again == 0) {
             return Ok(None);
         }
-        let unsettled = taken(store, state, state.settled)?;
+        let unsettled = taken(store, state, state.settled, most)?;
         let oldest = match comes_again {
             0 => unsettled.first().cloned(),
-            _ => taken(store, state, state.owed_after)?.into_iter().next(),
+            _ => taken(store, state, state.owed_after, most)?
+                .into_iter()
+                .next(),
         };
         let events = unsettled.len().saturating_add(comes_again);
         Ok((events > 0).then_some(Owed { events, oldest }))
@@ -55,8 +66,36 @@ impl Owed {
         processes: &[ProcessState],
         head: Seq,
     ) -> Result<Option<Owed>, Error> {
+        Owed::unattended_at_most(store, state, processes, head, OWED_MAX)
+    }
+
+    /// Whether there is any such event: the first one tells, where no filter has to be asked.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn is_unattended(
+        store: &dyn Store,
+        state: &SubscriptionState,
+        processes: &[ProcessState],
+        head: Seq,
+    ) -> Result<bool, Error> {
+        let most = match state.current().filter {
+            None => 1,
+            Some(_) => OWED_MAX,
+        };
+        let owed = Owed::unattended_at_most(store, state, processes, head, most)?;
+        Ok(owed.is_some())
+    }
+
+    fn unattended_at_most(
+        store: &dyn Store,
+        state: &SubscriptionState,
+        processes: &[ProcessState],
+        head: Seq,
+        most: usize,
+    ) -> Result<Option<Owed>, Error> {
         let Some(hosted) = hosted_version(state, processes) else {
-            return Owed::of(store, state, head);
+            return Owed::of_at_most(store, state, head, most);
         };
         let later = state.versions.iter().find(|one| one.number > hosted);
         let Some(later) = later.filter(|_| !is_over(state)) else {
@@ -66,7 +105,7 @@ impl Owed {
         if after >= head {
             return Ok(None);
         }
-        let events = taken(store, state, after)?;
+        let events = taken(store, state, after, most)?;
         Ok((!events.is_empty()).then(|| Owed {
             events: events.len(),
             oldest: events.first().cloned(),
@@ -92,15 +131,16 @@ fn is_over(state: &SubscriptionState) -> bool {
     state.ended_at.is_some() || state.current().kind == Kind::Live
 }
 
-/// The events after a place that its filter takes, as the bus would ask it; a filter that cannot
-/// be read takes nothing.
+/// Of so many events after a place, those that its filter takes, as the bus would ask it; a filter
+/// that cannot be read takes nothing.
 fn taken(
     store: &dyn Store,
     state: &SubscriptionState,
     after: Seq,
+    most: usize,
 ) -> Result<Vec<Arc<Event>>, Error> {
     let definition = state.current();
-    let read = store.read(after, definition.types.clone(), OWED_MAX);
+    let read = store.read(after, definition.types.clone(), most);
     let (mut events, _) = read.wait()?;
     let filter = definition.filter.as_deref().map(Filter::parse);
     events.retain(|event| match &filter {

@@ -58,7 +58,7 @@ impl Standing {
         let idle = |state: &str| idle(&daemons, &processes, &subscriptions, state);
         let mut unhosted = Vec::new();
         for one in subscriptions.iter().filter(|one| one.paused.is_none()) {
-            if Owed::unattended(store, one, &processes, figures.head)?.is_some() {
+            if Owed::is_unattended(store, one, &processes, figures.head)? {
                 unhosted.push(one.current().name.clone());
             }
         }
