@@ -6,12 +6,13 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
+use ringrift_events::clock::{Clock as _, SystemClock};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// Longest wait for anything: far above what a slow machine needs, so that only a hang meets it.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 /// Longest that a command may run; the demo takes some twenty seconds.
 const ENDS_WITHIN: Duration = Duration::from_secs(120);
@@ -185,12 +186,12 @@ pub(crate) fn pause(time: Duration) {
 
 /// Looks again and again whether it is so, at most `limit`.
 pub(crate) fn within(limit: Duration, mut is: impl FnMut() -> bool) -> bool {
-    let step = Duration::from_millis(20);
-    for _ in 0..limit.as_millis() / step.as_millis() {
+    let until = SystemClock.monotonic() + limit;
+    while SystemClock.monotonic() < until {
         if is() {
             return true;
         }
-        pause(step);
+        pause(Duration::from_millis(20));
     }
     is()
 }

@@ -30,6 +30,10 @@ const LOOKS: Duration = Duration::from_millis(20);
 /// Characters of a command that an error repeats.
 const COMMAND_CHARS: usize = 120;
 
+/// What the shell runs first: it waits for a line, so that nothing of the command runs before the
+/// guard knows whom to end. A pipe that closes before ends it. `read` takes that line alone.
+const GATE: &str = r#"read -r _ && exec sh -c "$1""#;
+
 /// Exit code that asks for another attempt (`EX_TEMPFAIL`).
 const AGAIN: i32 = 75;
 
@@ -103,8 +107,7 @@ pub(crate) async fn run(run: Run<'_>) -> std::io::Result<Came> {
 fn spawn(run: &Run<'_>) -> std::io::Result<Child> {
     let mut command = Command::new("sh");
     command
-        .arg("-c")
-        .arg(run.command)
+        .args(["-c", GATE, "sh", run.command])
         .stdin(Stdio::piped())
         .stdout(Stdio::inherit())
         .stderr(Stdio::piped())
@@ -190,9 +193,9 @@ async fn wait(child: &mut Child, group: &Group, limit: Duration) -> std::io::Res
     })
 }
 
-/// Gives the command its line. A command that reads none of it closes the pipe: no failure.
-async fn feed(stdin: Option<ChildStdin>, mut line: String) {
-    line.push('\n');
+/// Opens the gate and gives the command its line. A command that reads none of it closes the pipe: no failure.
+async fn feed(stdin: Option<ChildStdin>, line: String) {
+    let line = format!("\n{line}\n");
     if let Some(mut stdin) = stdin
         && stdin.write_all(line.as_bytes()).await.is_ok()
         && stdin.shutdown().await.is_err()
@@ -307,6 +310,30 @@ mod tests {
             LONG,
         );
         assert_eq!(came, Came::Done);
+    }
+
+    #[test]
+    fn nothing_runs_before_the_guard_knows_of_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("ran");
+        let guard = Guard::start(std::path::Path::new("cat")).expect("a guard");
+        let run = Run {
+            command: &format!("touch {}", file.display()),
+            line: String::new(),
+            environment: Vec::new(),
+            limit: LONG,
+            lag: Duration::ZERO,
+            guard: &guard,
+            passes_stderr: false,
+        };
+        // A subscriber that is killed here closes the pipe: the gate stays shut.
+        let ended = runtime().block_on(async {
+            let mut child = spawn(&run).expect("sh starts");
+            drop(child.stdin.take());
+            child.wait().await.expect("it ends")
+        });
+        assert_eq!(ended.code(), Some(1));
+        assert!(!file.exists());
     }
 
     #[test]
