@@ -7,6 +7,7 @@
 
 mod built;
 mod causes;
+mod chance;
 mod compared;
 mod demo;
 mod deny;

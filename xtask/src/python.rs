@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::chance::{self, Ran};
 use crate::run::{DISK_MAY_BE_FULL, bounded, run, succeeds, target_folder, watch};
 use crate::steps::Steps;
 use crate::test::Count;
@@ -248,30 +249,51 @@ fn types(python: &Path) -> Result<()> {
 
 /// Every test of a package, beside the installed one and never beside its sources.
 fn tests(python: &Path, package: &str, long: bool, count: &mut Count) -> Result<()> {
-    let mut command = Command::new(python);
-    command
-        .args(["-m", "pytest", "--config-file"])
-        .arg(Path::new(package).join("pyproject.toml"))
-        .arg("--rootdir")
-        .arg(package)
-        .arg(Path::new(package).join("tests"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .envs([DISK_MAY_BE_FULL]);
-    if long {
-        command.env("RINGRIFT_LONG", "1");
-    }
+    let package = Path::new(package);
     let quiet_max = if long { QUIET_MAX_LONG } else { QUIET_MAX };
-    let mut ran = Count::default();
-    let good = watch(&mut command, quiet_max, |line| {
-        if let Some(closing) = closing_line(line) {
-            ran = closing;
+    let run = |which: &[PathBuf]| {
+        let mut command = Command::new(python);
+        command
+            .args(["-m", "pytest", "--config-file"])
+            .arg(package.join("pyproject.toml"))
+            .arg("--rootdir")
+            .arg(package)
+            .args(which)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .envs([DISK_MAY_BE_FULL]);
+        if long {
+            command.env("RINGRIFT_LONG", "1");
         }
-    });
-    let good = good.inspect_err(|_| ran.failed += 1);
-    count.add(ran);
-    ensure!(good?, "{} Python tests failed", ran.failed);
-    ensure!(ran.passed > 0, "no Python test ran");
-    Ok(())
+        once(&mut command, quiet_max)
+    };
+    let first = run(&[package.join("tests")]).inspect_err(|_| count.failed += 1)?;
+    chance::settle(first, long, count, |failed| {
+        let failed: Vec<PathBuf> = failed.iter().map(|name| package.join(name)).collect();
+        run(&failed)
+    })
+}
+
+/// Runs pytest once, and reads what it says of itself.
+fn once(command: &mut Command, quiet_max: Duration) -> Result<Ran> {
+    let mut ran = Ran::default();
+    ran.good = watch(command, quiet_max, |line| {
+        if let Some(closing) = closing_line(line) {
+            ran.count = closing;
+            ran.whole = true;
+        } else if let Some(name) = failed_name(line) {
+            ran.failed.push(name.to_owned());
+        }
+    })?;
+    Ok(ran)
+}
+
+/// The name of a test that failed, in pytest's summary.
+fn failed_name(line: &str) -> Option<&str> {
+    let failed = line
+        .strip_prefix("FAILED ")
+        .or_else(|| line.strip_prefix("ERROR "))?;
+    let (name, _) = failed.split_once(" - ").unwrap_or((failed, ""));
+    name.contains("::").then_some(name)
 }
 
 /// The counts of pytest's closing line.
@@ -286,6 +308,7 @@ fn closing_line(line: &str) -> Option<Count> {
     Some(Count {
         passed: number("passed")?,
         failed: number("failed")? + number("errors")? + number("error")?,
+        unsteady: Vec::new(),
     })
 }
 
@@ -324,6 +347,12 @@ mod tests {
             Some((10, 3))
         );
         assert_eq!(count("tests/test_a.py ......"), None);
+        let name = "tests/test_a.py::test_b[1]";
+        assert_eq!(
+            failed_name(&format!("FAILED {name} - assert 1")),
+            Some(name)
+        );
+        assert_eq!(failed_name("ERROR at setup of test_b"), None);
         assert_eq!(count("no tests ran in 0.01s"), None);
     }
 }
