@@ -107,15 +107,24 @@ impl Watch {
         Ok(())
     }
 
-    /// Ends the watching thread and waits for its end. May be called twice.
+    /// Ends the watching thread, waits for its end and looks once more: what came to its end since
+    /// the last look, or holds a thread still, is told. May be called twice.
     pub fn stop(&self) {
         *lock(&self.stop) = true;
         self.stopped.notify_all();
-        let thread = lock(&self.thread).take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
+        let Some(thread) = lock(&self.thread).take() else {
+            return;
+        };
+        if thread.join().is_err() {
             tracing::error!("the watch over handlers panicked");
+        }
+        self.look();
+        // Nobody will look again: those that have not lasted long enough to be told are told now.
+        let told = (self.limit * LASTS).as_millis();
+        for stall in self.held() {
+            if u128::from(stall.held_ms) < told {
+                (self.report)(Noticed::Lasts(&stall));
+            }
         }
     }
 

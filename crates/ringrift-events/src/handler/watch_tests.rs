@@ -63,6 +63,42 @@ fn a_handler_that_holds_its_thread_is_named_once_while_it_lasts_and_at_its_end()
 }
 
 #[test]
+fn what_ended_just_before_the_stop_or_lasts_beyond_it_is_told() {
+    let limit = Duration::from_secs(60);
+    let (clock, seen, watch) = watch(limit);
+    watch.start(None).unwrap();
+    let event = event(5, "training_completed", "{}");
+    let stay = enter(&watch, "ended", &event);
+    let lasting = {
+        let (go_on, told) = std::sync::mpsc::sync_channel::<()>(0);
+        let (watch, event) = (Arc::clone(&watch), event.clone());
+        let (tell, entered) = std::sync::mpsc::sync_channel(0);
+        let thread = std::thread::spawn(move || {
+            let stay = enter(&watch, "lasting", &event);
+            tell.send(()).unwrap();
+            told.recv().unwrap_err();
+            drop(stay);
+        });
+        entered.recv().unwrap();
+        (go_on, thread)
+    };
+    clock.advance(limit * 2);
+    watch.look();
+    drop(stay);
+    watch.stop();
+    watch.stop();
+    let told = seen.lock().unwrap();
+    let of = |name: &str| -> Vec<&str> {
+        let of = told.iter().filter(|one| one.1.handler == name);
+        of.map(|one| one.0).collect()
+    };
+    assert_eq!(of("ended"), ["began", "ended"]);
+    assert_eq!(of("lasting"), ["began", "lasts"]);
+    drop(lasting.0);
+    lasting.1.join().unwrap();
+}
+
+#[test]
 fn a_handler_that_yields_in_time_is_never_named_however_long_it_runs() {
     let (clock, seen, watch) = watch(HELD_MAX);
     let event = event(5, "training_completed", "{}");
