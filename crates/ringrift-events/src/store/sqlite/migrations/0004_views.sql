@@ -1,5 +1,5 @@
 -- Public SQL: a compatibility promise. Must run in SQLite 3.40; expensive columns are scalar
--- subqueries, so that who does not ask for them does not pay.
+-- subqueries or come from an outer join on a key, so that who does not ask for them does not pay.
 
 -- Below this place nothing is pending: the lowest position of any durable subscription, and no
 -- higher than some poller has read.
@@ -20,12 +20,11 @@ CREATE VIEW cross_process_events AS
 SELECT e.seq AS id,
        e.id AS event_id,
        e.event_type AS event_type, e.payload AS payload, e.source AS source,
-       (SELECT p.host FROM processes AS p WHERE p.id = e.origin) AS hostname,
-       (SELECT p.pid FROM processes AS p WHERE p.id = e.origin) AS pid,
+       p.host AS hostname, p.pid AS pid,
        e.key AS key, e.trace_id AS trace_id,
        e.parent_id AS parent_id,
        e.created_at AS created_at, a.acked AS acked
-FROM acked_states AS a JOIN events AS e
+FROM acked_states AS a JOIN events AS e LEFT JOIN processes AS p ON p.id = e.origin
 WHERE e.seq > CASE a.acked WHEN 0 THEN (SELECT seq FROM lowest_position) ELSE -1 END
   AND a.acked = CASE
       WHEN e.seq <= (SELECT seq FROM lowest_position) THEN 1
@@ -52,7 +51,7 @@ WHERE e.seq > CASE a.acked WHEN 0 THEN (SELECT seq FROM lowest_position) ELSE -1
 CREATE TRIGGER cross_process_events_delete INSTEAD OF DELETE ON cross_process_events
 BEGIN
     INSERT OR IGNORE INTO deleted_events (seq, deletion)
-        VALUES (OLD.id, (SELECT id FROM deletions WHERE open = 1));
+        VALUES (OLD.id, (SELECT id FROM deletions WHERE open = 1 AND until_s > unixepoch()));
 END;
 
 -- What failed and has not recovered.
