@@ -2,15 +2,28 @@
 //!
 //! The answering side is split in two, because a database thread may touch nothing that owns a
 //! descriptor: [`Answer::fill`] uses memory and a futex only and is what a database thread calls;
-//! [`Answer::wake`] wakes async callers and runs the follow-up, and is what the courier calls.
+//! [`Answer::wake`] wakes async callers and runs the follow-up, and is what the courier calls, or a
+//! blocking caller in its place.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use super::error::{Error, ErrorCode};
+use super::spin::Spin;
+
+/// Does what follows answers, in their order. A blocking caller does it itself once it has its own
+/// answer: waking another thread for it costs as much as the commit.
+pub(crate) trait Carrier: Send + Sync {
+    /// Does what is to be done now, unless somebody is at it.
+    fn carry(&self);
+
+    /// Where its callers wait.
+    fn waits(&self) -> &Spin;
+}
 
 /// The result of a store verb, when it comes.
 ///
@@ -26,11 +39,11 @@ struct Shared<T> {
     filled: Condvar,
     /// Looked at while spinning, without the lock.
     is_filled: AtomicBool,
+    carrier: Option<Arc<dyn Carrier>>,
 }
 
-/// How often a blocking caller looks before it sleeps: a few microseconds, in which most commits
-/// are done; a sleep and a wake cost more than the commit.
-const SPINS: u32 = 400;
+/// How long a blocking caller looks before it sleeps: most commits are done by then.
+const SPINS: Duration = Duration::from_micros(150);
 
 type Then<T> = Box<dyn FnOnce(&Result<T, Error>) + Send>;
 
@@ -38,7 +51,9 @@ struct State<T> {
     result: Option<Result<T, Error>>,
     then: Option<Then<T>>,
     waker: Option<Waker>,
-    /// Somebody sleeps: without one the wake-up's system call is saved.
+    /// A blocking caller is at it, and will carry once it has its answer.
+    waiting: bool,
+    /// It sleeps: without one the wake-up's system call is saved.
     sleeping: bool,
     /// `wake` has run: async callers may look.
     delivered: bool,
@@ -47,7 +62,7 @@ struct State<T> {
 impl<T: Clone + Send + 'static> Pending<T> {
     /// An open question and the side that answers it.
     pub fn channel() -> (Answer<T>, Pending<T>) {
-        Self::with_then(None)
+        Self::made(None, None)
     }
 
     /// The same, with a follow-up that the courier runs once, in the order of the answers, before
@@ -55,20 +70,30 @@ impl<T: Clone + Send + 'static> Pending<T> {
     pub fn channel_then(
         then: impl FnOnce(&Result<T, Error>) + Send + 'static,
     ) -> (Answer<T>, Pending<T>) {
-        Self::with_then(Some(Box::new(then)))
+        Self::made(Some(Box::new(then)), None)
     }
 
-    fn with_then(then: Option<Then<T>>) -> (Answer<T>, Pending<T>) {
+    /// The same, for answers whose follow-ups `carrier` does.
+    pub(crate) fn channel_carried(
+        then: Option<Then<T>>,
+        carrier: Arc<dyn Carrier>,
+    ) -> (Answer<T>, Pending<T>) {
+        Self::made(then, Some(carrier))
+    }
+
+    fn made(then: Option<Then<T>>, carrier: Option<Arc<dyn Carrier>>) -> (Answer<T>, Pending<T>) {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 result: None,
                 then,
                 waker: None,
+                waiting: false,
                 sleeping: false,
                 delivered: false,
             }),
             filled: Condvar::new(),
             is_filled: AtomicBool::new(false),
+            carrier,
         });
         (Answer(Arc::clone(&shared)), Pending(shared))
     }
@@ -84,21 +109,32 @@ impl<T: Clone + Send + 'static> Pending<T> {
     /// Blocks this thread until the answer is there. Never call it on a thread that runs async
     /// handlers.
     pub fn wait(self) -> Result<T, Error> {
-        for _ in 0..SPINS {
-            if self.0.is_filled.load(Ordering::Acquire) {
-                break;
-            }
-            std::hint::spin_loop();
-        }
-        let mut state = self.0.lock();
-        loop {
-            // The courier's follow-up may not have looked yet: it keeps its own copy.
+        {
+            let mut state = self.0.lock();
+            // The follow-up may not have looked yet: it keeps its own copy.
             if let Some(result) = state.result.clone() {
                 return result;
             }
-            state.sleeping = true;
-            state = self.0.wait(state);
+            state.waiting = true;
         }
+        if let Some(carrier) = &self.0.carrier {
+            let is_filled = || self.0.is_filled.load(Ordering::Acquire);
+            carrier.waits().wait(SPINS, is_filled);
+        }
+        let result = {
+            let mut state = self.0.lock();
+            loop {
+                if let Some(result) = state.result.clone() {
+                    break result;
+                }
+                state.sleeping = true;
+                state = self.0.wait(state);
+            }
+        };
+        if let Some(carrier) = &self.0.carrier {
+            carrier.carry();
+        }
+        result
     }
 
     /// Lets the answer come unseen, on purpose.
@@ -125,16 +161,18 @@ impl<T> Future for Pending<T> {
 }
 
 impl<T: Clone> Answer<T> {
-    /// Puts the answer in place and wakes a blocking caller: memory and a futex, nothing else.
-    pub fn fill(&self, result: Result<T, Error>) {
+    /// Puts the answer in place and wakes a blocking caller: memory and a futex, nothing else. Says
+    /// whether one waited, who does what follows then.
+    pub fn fill(&self, result: Result<T, Error>) -> bool {
         let mut state = self.0.lock();
         state.result = Some(result);
-        let sleeping = state.sleeping;
+        let (waiting, sleeping) = (state.waiting, state.sleeping);
         drop(state);
         self.0.is_filled.store(true, Ordering::Release);
         if sleeping {
             self.0.filled.notify_all();
         }
+        waiting && self.0.carrier.is_some()
     }
 
     /// Runs the follow-up and wakes an async caller. Never on a database thread.

@@ -1,17 +1,23 @@
 //! The courier: the thread in the process's own descriptor table that wakes async callers, runs
-//! follow-ups and writes the log for the database threads.
+//! follow-ups and writes the log for the database threads. A caller that waits on its thread does
+//! that itself once it has its answer, and the courier sleeps on.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::inbox::Taken;
 use super::line::{Line, Notice, Parcel};
+use crate::store::pending::Carrier;
+use crate::store::spin::Spin;
 use crate::store::{Error, ErrorCode};
 
 /// Parcels taken at a time.
 const PARCELS_AT_ONCE: usize = 256;
+
+/// Parcels that a caller carries at a time, its own among them.
+const PARCELS_OF_OTHERS: usize = 32;
 
 /// How long it sleeps when nothing comes. Only a guard: each parcel wakes it.
 const NAP: Duration = Duration::from_secs(60);
@@ -29,10 +35,14 @@ pub(super) fn trace(act: bool, text: &str) {
 }
 
 /// Starts the courier of one store. It ends when the line's parcels are closed and delivered.
-pub(super) fn start(line: Arc<Line>, said: OnNotice) -> Result<JoinHandle<()>, Error> {
+pub(super) fn start(line: Arc<Line>) -> Result<JoinHandle<()>, Error> {
     std::thread::Builder::new()
         .name("rr-courier".to_owned())
-        .spawn(move || run(&line, &said))
+        .spawn(move || {
+            while !line.parcels.wait(NAP) {
+                carry_all(&line);
+            }
+        })
         .map_err(|error| {
             Error::new(
                 ErrorCode::Io,
@@ -41,18 +51,71 @@ pub(super) fn start(line: Arc<Line>, said: OnNotice) -> Result<JoinHandle<()>, E
         })
 }
 
-fn run(line: &Line, said: &OnNotice) {
-    loop {
-        match line.parcels.take(PARCELS_AT_ONCE, NAP, |_| true) {
-            Taken::Some(parcels) => {
+fn carry_all(line: &Line) {
+    let said = line.carrying.lock().unwrap_or_else(PoisonError::into_inner);
+    let _mark = Mark::set();
+    for parcel in line.parcels.take_now(PARCELS_AT_ONCE).0 {
+        deliver(line, &said, parcel);
+    }
+}
+
+impl Carrier for Line {
+    fn waits(&self) -> &Spin {
+        &self.callers
+    }
+
+    /// In the place of the courier, on the thread of a caller that has waited.
+    fn carry(&self) {
+        loop {
+            // Whoever is at it looks again after it has let go.
+            let said = match self.carrying.try_lock() {
+                Ok(said) => said,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            let (parcels, are_all) = self.parcels.take_now(PARCELS_OF_OTHERS);
+            {
+                let _mark = Mark::set();
                 for parcel in parcels {
-                    deliver(line, said, parcel);
+                    deliver(self, &said, parcel);
                 }
             }
-            Taken::Nothing => {}
-            Taken::Closed => return,
+            drop(said);
+            if !are_all {
+                // Enough done for others.
+                self.parcels.nudge();
+                return;
+            }
+            if self.parcels.is_empty() {
+                return;
+            }
         }
     }
+}
+
+thread_local! {
+    static CARRIES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// This thread carries, as long as it lives: it must not wait for the courier.
+struct Mark;
+
+impl Mark {
+    fn set() -> Mark {
+        CARRIES.set(true);
+        Mark
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        CARRIES.set(false);
+    }
+}
+
+/// Whether this thread carries parcels just now.
+pub(super) fn carries() -> bool {
+    CARRIES.get()
 }
 
 fn deliver(line: &Line, said: &OnNotice, parcel: Parcel) {

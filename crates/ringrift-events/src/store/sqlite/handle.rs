@@ -28,7 +28,7 @@ use super::watch::FileWatch;
 use super::writer::Writer;
 use super::{courier, fault};
 use crate::event::ProcessId;
-use crate::store::pending::Answer;
+use crate::store::pending::{Answer, Carrier};
 use crate::store::{Error, ErrorCode, Pending};
 
 /// How long a close waits for what was asked before it.
@@ -103,8 +103,8 @@ impl SqliteStore {
         said: courier::OnNotice,
     ) -> Result<Arc<SqliteStore>, Error> {
         let keeper = keeper()?;
-        let line = Arc::new(Line::new());
-        let courier = courier::start(Arc::clone(&line), said)?;
+        let line = Arc::new(Line::new(said));
+        let courier = courier::start(Arc::clone(&line))?;
         let started = start(keeper, &line, &options);
         let facts = match started {
             Ok(facts) => facts,
@@ -171,9 +171,13 @@ impl SqliteStore {
         self.options.process.id
     }
 
+    fn carried<T: Clone + Send + 'static>(&self, then: Option<Then<T>>) -> (Answer<T>, Pending<T>) {
+        Pending::channel_carried(then, Arc::clone(&self.line) as Arc<dyn Carrier>)
+    }
+
     /// Asks the writer.
     pub(super) fn write<V: Verb>(&self, verb: V) -> Pending<V::Answer> {
-        let (answer, pending) = Pending::channel();
+        let (answer, pending) = self.carried(None);
         self.submit_write(verb, answer);
         pending
     }
@@ -197,7 +201,7 @@ impl SqliteStore {
         verb: V,
         then: impl FnOnce(&Result<V::Answer, Error>) + Send + 'static,
     ) -> Pending<V::Answer> {
-        let (answer, pending) = Pending::channel_then(then);
+        let (answer, pending) = self.carried(Some(Box::new(then)));
         self.submit_write(verb, answer);
         pending
     }
@@ -208,14 +212,14 @@ impl SqliteStore {
         question: Q,
         then: impl FnOnce(&Result<Q::Answer, Error>) + Send + 'static,
     ) -> Pending<Q::Answer> {
-        let (answer, pending) = Pending::channel_then(then);
+        let (answer, pending) = self.carried(Some(Box::new(then)));
         self.submit_read(question, answer);
         pending
     }
 
     /// Asks a reader.
     pub(super) fn read<Q: Question>(&self, question: Q) -> Pending<Q::Answer> {
-        let (answer, pending) = Pending::channel();
+        let (answer, pending) = self.carried(None);
         self.submit_read(question, answer);
         pending
     }
@@ -330,7 +334,8 @@ fn end(line: &Line, courier: &Mutex<Option<JoinHandle<()>>>) {
         .unwrap_or_else(PoisonError::into_inner)
         .take();
     if let Some(handle) = handle
-        && handle.thread().id() != std::thread::current().id()
+        // Nor does a caller in its place wait for it.
+        && !courier::carries()
         && handle.join().is_err()
     {
         tracing::error!("the store's courier panicked");

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How often a thread looks before it sleeps: a few microseconds. A hand-over through the kernel
-/// costs about as much as a commit.
-const SPINS: u32 = 400;
+use crate::store::spin::Spin;
+
+/// How long a thread looks before it sleeps: somebody who publishes one after the other has come
+/// again by then.
+const SPINS: Duration = Duration::from_micros(50);
 
 /// A first-in-first-out queue that can be closed. Its bound is kept by whoever fills it: the
 /// store counts what is outstanding from the call until the courier is done with it.
@@ -16,6 +18,7 @@ pub(super) struct Inbox<T> {
     state: Mutex<State<T>>,
     filled: Condvar,
     length: AtomicUsize,
+    takers: Spin,
 }
 
 struct State<T> {
@@ -44,18 +47,26 @@ impl<T> Inbox<T> {
             }),
             filled: Condvar::new(),
             length: AtomicUsize::new(0),
+            takers: Spin::default(),
         }
     }
 
     /// Adds one; hands it back if the queue is closed.
     pub(super) fn push(&self, item: T) -> Result<(), T> {
+        self.push_and(item, |_| false)
+    }
+
+    /// The same, and does `then` to it before anybody can take it; who sleeps is not woken for it
+    /// if that says so.
+    pub(super) fn push_and(&self, item: T, then: impl FnOnce(&mut T) -> bool) -> Result<(), T> {
         let mut state = self.lock();
         if state.closed {
             return Err(item);
         }
         state.queue.push_back(item);
+        let taken_care_of = state.queue.back_mut().is_some_and(then);
         self.length.store(state.queue.len(), Ordering::Release);
-        let wake = state.sleepers > 0;
+        let wake = state.sleepers > 0 && !taken_care_of;
         drop(state);
         if wake {
             self.filled.notify_one();
@@ -69,21 +80,53 @@ impl<T> Inbox<T> {
         &self,
         max: usize,
         at_most: Duration,
-        mut fits: impl FnMut(&T) -> bool,
+        fits: impl FnMut(&T) -> bool,
     ) -> Taken<T> {
-        for _ in 0..SPINS {
-            if self.length.load(Ordering::Acquire) > 0 {
-                break;
-            }
-            std::hint::spin_loop();
+        let is_filled = || self.length.load(Ordering::Acquire) > 0;
+        self.takers.wait(SPINS, is_filled);
+        let mut state = self.until_filled(at_most);
+        if state.queue.is_empty() && state.closed {
+            return Taken::Closed;
         }
+        match self.take_from(&mut state, max, fits) {
+            taken if taken.is_empty() => Taken::Nothing,
+            taken => Taken::Some(taken),
+        }
+    }
+
+    /// Takes what is there now, at most `max`; tells whether that was all.
+    pub(super) fn take_now(&self, max: usize) -> (Vec<T>, bool) {
         let mut state = self.lock();
-        if state.queue.is_empty() {
-            if state.closed {
-                return Taken::Closed;
-            }
-            state = self.sleep(state, at_most);
+        let taken = self.take_from(&mut state, max, |_| true);
+        (taken, state.queue.is_empty())
+    }
+
+    /// Whether nothing is there. Asks under the lock: what was put in before is seen.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().queue.is_empty()
+    }
+
+    /// Waits for the first, at most so long, and does not spin: who waits like this is woken only
+    /// for what nobody else does. Says whether none will come any more.
+    pub(super) fn wait(&self, at_most: Duration) -> bool {
+        let state = self.until_filled(at_most);
+        state.queue.is_empty() && state.closed
+    }
+
+    fn until_filled(&self, at_most: Duration) -> MutexGuard<'_, State<T>> {
+        let state = self.lock();
+        if state.queue.is_empty() && !state.closed {
+            return self.sleep(state, at_most);
         }
+        state
+    }
+
+    fn take_from(
+        &self,
+        state: &mut State<T>,
+        max: usize,
+        mut fits: impl FnMut(&T) -> bool,
+    ) -> Vec<T> {
         let mut taken = Vec::new();
         while let Some(first) = state.queue.front() {
             if taken.len() >= max || !(fits(first) || taken.is_empty()) {
@@ -92,11 +135,7 @@ impl<T> Inbox<T> {
             taken.extend(state.queue.pop_front());
         }
         self.length.store(state.queue.len(), Ordering::Release);
-        match (taken.is_empty(), state.closed) {
-            (false, _) => Taken::Some(taken),
-            (true, true) => Taken::Closed,
-            (true, false) => Taken::Nothing,
-        }
+        taken
     }
 
     /// Lets nothing more in; what is there can still be taken.

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::courier::OnNotice;
 use super::inbox::Inbox;
 use super::request::Request;
 use super::threads::Threads;
+use crate::store::spin::Spin;
 use crate::store::{Error, ErrorCode};
 
 /// Requests outstanding at once in one process: the design's bound of publishes in flight.
@@ -41,6 +43,10 @@ pub(super) struct Line {
     pub(super) reads: Inbox<Box<dyn Request>>,
     /// To the courier.
     pub(super) parcels: Inbox<Parcel>,
+    /// Whoever carries parcels holds it, and tells what there is to say: so they stay in order.
+    pub(super) carrying: Mutex<OnNotice>,
+    /// Where blocking callers wait for their answers.
+    pub(super) callers: Spin,
     /// To the housekeeper: the WAL has grown, or the end has come.
     pub(super) chores: Inbox<()>,
     /// Pages in the WAL after the last commit of this process.
@@ -71,8 +77,10 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new() -> Line {
+    pub(super) fn new(said: OnNotice) -> Line {
         Line {
+            carrying: Mutex::new(said),
+            callers: Spin::default(),
             writes: Inbox::new(),
             reads: Inbox::new(),
             parcels: Inbox::new(),
@@ -117,11 +125,17 @@ impl Line {
         self.outstanding_bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
 
-    /// Fills the answer and passes the request on to the courier. The only way in which a database
-    /// thread may let go of a request.
-    pub(super) fn answer(&self, mut request: Box<dyn Request>) {
-        request.fill();
-        if let Err(parcel) = self.parcels.push(Parcel::Answered(request)) {
+    /// Fills the answer and passes the request on to the courier, or to the caller that waits for
+    /// it. The only way in which a database thread may let go of a request.
+    pub(super) fn answer(&self, request: Box<dyn Request>) {
+        // In the queue first: a caller that has its answer finds there what follows.
+        let passed = self
+            .parcels
+            .push_and(Parcel::Answered(request), |parcel| match parcel {
+                Parcel::Answered(request) => request.fill(),
+                Parcel::Say(_) => false,
+            });
+        if let Err(parcel) = passed {
             // The courier ends after every database thread, so this cannot happen; dropping here
             // could touch a descriptor of the other table, so the memory is left instead.
             std::mem::forget(parcel);

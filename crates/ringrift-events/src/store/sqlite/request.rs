@@ -21,10 +21,11 @@ pub(super) trait Request: Send {
     /// transaction changes nothing for it.
     fn refuse(&mut self, error: Error);
 
-    /// Gives the kept result to a blocking caller.
-    fn fill(&mut self);
+    /// Gives the kept result to a blocking caller. Says whether one waited, who then does what
+    /// follows in the courier's place.
+    fn fill(&mut self) -> bool;
 
-    /// Runs the follow-up and wakes an async caller. On the courier only.
+    /// Runs the follow-up and wakes an async caller. Never on a database thread.
     fn wake(&mut self);
 
     /// About how many bytes wait with it.
@@ -74,10 +75,9 @@ impl<T: Clone> Kept<T> {
         told
     }
 
-    fn fill(&mut self) {
-        if let Some(result) = self.result.take() {
-            self.answer.fill(result);
-        }
+    fn fill(&mut self) -> bool {
+        let result = self.result.take();
+        result.is_some_and(|result| self.answer.fill(result))
     }
 }
 
@@ -119,8 +119,8 @@ impl<V: Verb> Request for Writing<V> {
         }
     }
 
-    fn fill(&mut self) {
-        self.kept.fill();
+    fn fill(&mut self) -> bool {
+        self.kept.fill()
     }
 
     fn wake(&mut self) {
@@ -174,8 +174,8 @@ impl<Q: Question> Request for Reading<Q> {
         self.kept.result = Some(Err(error));
     }
 
-    fn fill(&mut self) {
-        self.kept.fill();
+    fn fill(&mut self) -> bool {
+        self.kept.fill()
     }
 
     fn wake(&mut self) {
@@ -208,8 +208,8 @@ impl<T: Clone + Send> Request for Worked<T> {
         self.0.result = Some(Err(error));
     }
 
-    fn fill(&mut self) {
-        self.0.fill();
+    fn fill(&mut self) -> bool {
+        self.0.fill()
     }
 
     fn wake(&mut self) {
