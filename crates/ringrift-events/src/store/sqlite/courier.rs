@@ -16,8 +16,9 @@ use crate::store::{Error, ErrorCode};
 /// Parcels taken at a time.
 const PARCELS_AT_ONCE: usize = 256;
 
-/// Parcels that a caller carries at a time, its own among them.
+/// Parcels that a caller carries at a time, its own among them, and how often.
 const PARCELS_OF_OTHERS: usize = 32;
+const ROUNDS_FOR_OTHERS: usize = 4;
 
 /// How long it sleeps when nothing comes. Only a guard: each parcel wakes it.
 const NAP: Duration = Duration::from_secs(60);
@@ -40,7 +41,12 @@ pub(super) fn start(line: Arc<Line>) -> Result<JoinHandle<()>, Error> {
         .name("rr-courier".to_owned())
         .spawn(move || {
             while !line.parcels.wait(NAP) {
-                carry_all(&line);
+                let said = line.carrying.lock();
+                carry_some(
+                    &line,
+                    &said.unwrap_or_else(PoisonError::into_inner),
+                    PARCELS_AT_ONCE,
+                );
             }
         })
         .map_err(|error| {
@@ -51,14 +57,6 @@ pub(super) fn start(line: Arc<Line>) -> Result<JoinHandle<()>, Error> {
         })
 }
 
-fn carry_all(line: &Line) {
-    let said = line.carrying.lock().unwrap_or_else(PoisonError::into_inner);
-    let _mark = Mark::set();
-    for parcel in line.parcels.take_now(PARCELS_AT_ONCE).0 {
-        deliver(line, &said, parcel);
-    }
-}
-
 impl Carrier for Line {
     fn waits(&self) -> &Spin {
         &self.callers
@@ -66,56 +64,40 @@ impl Carrier for Line {
 
     /// In the place of the courier, on the thread of a caller that has waited.
     fn carry(&self) {
-        loop {
+        for _ in 0..ROUNDS_FOR_OTHERS {
             // Whoever is at it looks again after it has let go.
             let said = match self.carrying.try_lock() {
                 Ok(said) => said,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => return,
             };
-            let (parcels, are_all) = self.parcels.take_now(PARCELS_OF_OTHERS);
-            {
-                let _mark = Mark::set();
-                for parcel in parcels {
-                    deliver(self, &said, parcel);
-                }
-            }
+            carry_some(self, &said, PARCELS_OF_OTHERS);
             drop(said);
-            if !are_all {
-                // Enough done for others.
-                self.parcels.nudge();
-                return;
-            }
             if self.parcels.is_empty() {
                 return;
             }
         }
+        // Enough done for others.
+        self.parcels.nudge();
     }
+}
+
+fn carry_some(line: &Line, said: &OnNotice, at_most: usize) {
+    CARRIES.set(CARRIES.get() + 1);
+    for parcel in line.parcels.take_now(at_most) {
+        deliver(line, said, parcel);
+    }
+    CARRIES.set(CARRIES.get() - 1);
 }
 
 thread_local! {
-    static CARRIES: Cell<bool> = const { Cell::new(false) };
+    /// In how many lines this thread carries just now: a follow-up may wait for another store.
+    static CARRIES: Cell<u32> = const { Cell::new(0) };
 }
 
-/// This thread carries, as long as it lives: it must not wait for the courier.
-struct Mark;
-
-impl Mark {
-    fn set() -> Mark {
-        CARRIES.set(true);
-        Mark
-    }
-}
-
-impl Drop for Mark {
-    fn drop(&mut self) {
-        CARRIES.set(false);
-    }
-}
-
-/// Whether this thread carries parcels just now.
+/// Whether this thread carries parcels just now: it must not wait for the courier.
 pub(super) fn carries() -> bool {
-    CARRIES.get()
+    CARRIES.get() > 0
 }
 
 fn deliver(line: &Line, said: &OnNotice, parcel: Parcel) {

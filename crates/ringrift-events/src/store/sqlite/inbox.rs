@@ -94,11 +94,9 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// Takes what is there now, at most `max`; tells whether that was all.
-    pub(super) fn take_now(&self, max: usize) -> (Vec<T>, bool) {
-        let mut state = self.lock();
-        let taken = self.take_from(&mut state, max, |_| true);
-        (taken, state.queue.is_empty())
+    /// Takes what is there now, at most `max`.
+    pub(super) fn take_now(&self, max: usize) -> Vec<T> {
+        self.take_from(&mut self.lock(), max, |_| true)
     }
 
     /// Whether nothing is there. Asks under the lock: what was put in before is seen.
