@@ -1,0 +1,3 @@
+//! What `cargo xtask bench` runs: one kind of work a call.
+
+fn main() {}
