@@ -24,6 +24,11 @@ pub(crate) fn programs() -> Result<Vec<Program>> {
     build(&["build", "--workspace", "--locked", "--bins", "--examples"])
 }
 
+/// Builds the program whose instructions are counted, alone, as [`programs`] builds it.
+pub(crate) fn instructions() -> Result<Vec<Program>> {
+    build(&["build", "--workspace", "--locked", "--bin", "instructions"])
+}
+
 /// Builds the command `ringrift` in release.
 pub(crate) fn release() -> Result<Vec<Program>> {
     build(&["build", "--release", "--locked", "-p", "ringrift-cli"])

@@ -3,7 +3,7 @@
 //! `lint` checks form, `test` installs what the tests need, lints, and runs everything that can
 //! fail, `causes` proves that `ringrift doctor` names what is wrong. Nothing here skips: what cannot
 //! be checked is a failure that says what to do. `figures` measures what the documentation says of
-//! speed.
+//! speed, `instructions` compares what the hot functions cost with a baseline.
 
 mod built;
 mod causes;
@@ -12,6 +12,7 @@ mod compared;
 mod demo;
 mod deny;
 mod figures;
+mod instructions;
 mod lint;
 mod needs;
 mod python;
@@ -58,6 +59,13 @@ enum Verb {
         #[arg(long)]
         long: bool,
     },
+    /// Counts the hot functions' instructions under valgrind; fails where one takes more than the
+    /// baseline allows.
+    Instructions {
+        /// Makes what is counted now the baseline.
+        #[arg(long)]
+        write: bool,
+    },
     /// Measures speed in release and prints it as a table: minutes, 10 GB, a quiet machine.
     Figures {
         /// Measures these parts alone.
@@ -90,6 +98,10 @@ fn call(verb: &Verb) -> Result<bool> {
         Verb::Causes { only, at_once } => causes::run(only, *at_once),
         Verb::Wheel => python::wheel(python::Profile::Release).map(|_| true),
         Verb::Python { long } => Ok(test::python(*long)),
+        Verb::Instructions { write } => {
+            needs::packages()?;
+            instructions::run(*write).map(|()| true)
+        }
         Verb::Figures { only } => figures::run(only).map(|()| true),
     }
 }

@@ -20,6 +20,7 @@ const PACKAGES: &[(&str, &str)] = &[
         "bindfs",
         "a home is opened on a real FUSE mount, where the kernel lets one be made",
     ),
+    ("valgrind", "the hot functions' instructions are counted"),
     (
         "python3-venv",
         "the Python package is built and tested in environments of its own",
