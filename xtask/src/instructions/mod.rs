@@ -26,8 +26,8 @@ const WORKS: &[&str] = &["stored", "live", "durable"];
 /// Longest that one of them may run: each takes seconds.
 const WORK_LIMIT: Duration = Duration::from_secs(120);
 
-/// Every processor has these; those that only some have are withheld from the C library, which
-/// would choose its way of copying memory by them.
+/// What only some processors have is withheld from the C library, which would choose its way of
+/// copying and comparing memory by it: so every machine runs the same code.
 const TUNABLES: (&str, &str) = (
     "GLIBC_TUNABLES",
     "glibc.cpu.hwcaps=-AVX_Fast_Unaligned_Load,-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX,-ERMS,-FSRM,-RTM,-FMA,-FMA4,-SSE4_2,-SSSE3",
