@@ -1,5 +1,6 @@
 //! The seams for time, waiting and randomness: everything else asks here, so that tests own them.
 
+mod random;
 mod virtual_clock;
 mod waits;
 
@@ -133,12 +134,8 @@ impl Clock for SystemClock {
         )
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that asks for randomness"
-    )]
     fn random(&self) -> u64 {
-        uuid::Uuid::new_v4().as_u64_pair().1.rotate_left(32) ^ uuid::Uuid::new_v4().as_u64_pair().0
+        random::random()
     }
 }
 
