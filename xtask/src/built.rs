@@ -34,6 +34,23 @@ pub(crate) fn release() -> Result<Vec<Program>> {
     build(&["build", "--release", "--locked", "-p", "ringrift-cli"])
 }
 
+/// Builds the worker of `bench`, in release or in the tests' profile, and says where it is.
+pub(crate) fn worker(in_release: bool) -> Result<PathBuf> {
+    let mut arguments = vec![
+        "build",
+        "--locked",
+        "-p",
+        "ringrift-bench",
+        "--bin",
+        "ringrift-bench",
+    ];
+    arguments.extend(in_release.then_some("--release"));
+    let programs = build(&arguments)?;
+    let mut programs = programs.into_iter();
+    let worker = programs.find(|program| program.name == "ringrift-bench");
+    Ok(worker.context("the build gave no ringrift-bench")?.file)
+}
+
 /// The command `ringrift` among them.
 pub(crate) fn ringrift(programs: &[Program]) -> Result<&Program> {
     programs

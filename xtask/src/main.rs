@@ -3,8 +3,10 @@
 //! `lint` checks form, `test` installs what the tests need, lints, and runs everything that can
 //! fail, `causes` proves that `ringrift doctor` names what is wrong. Nothing here skips: what cannot
 //! be checked is a failure that says what to do. `figures` measures what the documentation says of
-//! speed, `instructions` compares what the hot functions cost with a baseline.
+//! speed and `bench` compares it with other systems, `instructions` what the hot functions cost with
+//! a baseline.
 
+mod bench;
 mod built;
 mod causes;
 mod chance;
@@ -72,6 +74,8 @@ enum Verb {
         #[arg(long, value_enum)]
         only: Vec<figures::Part>,
     },
+    /// Measures beside the machine's limits and, if asked, other systems: minutes, a quiet machine.
+    Bench(bench::Ask),
 }
 
 fn main() -> ExitCode {
@@ -103,5 +107,6 @@ fn call(verb: &Verb) -> Result<bool> {
             instructions::run(*write).map(|()| true)
         }
         Verb::Figures { only } => figures::run(only).map(|()| true),
+        Verb::Bench(ask) => bench::run(ask).map(|()| true),
     }
 }

@@ -11,7 +11,7 @@ use crate::built::{self, Program};
 use crate::chance::{self, Ran};
 use crate::run::{DISK_MAY_BE_FULL, bounded, cargo, watch};
 use crate::steps::Steps;
-use crate::{demo, instructions, lint, needs, python};
+use crate::{bench, demo, instructions, lint, needs, python};
 
 /// What the tests' processes find in their environment: short waits, so that waiting out a lease
 /// or a dedup window costs seconds.
@@ -79,6 +79,7 @@ pub(crate) fn run(long: bool) -> bool {
             }
             steps.step("demo", || demo::run(&programs));
             steps.step("instructions", || instructions::check(&programs, false));
+            steps.step("bench: every worker works", bench::smoke);
         }
         if let Some(python) = &python {
             python::run_in(&mut steps, python, long, &mut count);

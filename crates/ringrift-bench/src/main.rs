@@ -4,6 +4,7 @@
 //! input, works, and prints one line of JSON. The driver starts several of them and gives the line to
 //! all at once. The clients of other systems speak the same way, see `bench/peers`.
 
+mod event;
 mod limits;
 mod orders;
 mod ours;

@@ -11,6 +11,8 @@ use anyhow::{Context as _, Result, bail};
 pub(crate) struct Orders {
     /// Which work.
     pub(crate) work: String,
+    /// The port of the server, where there is one.
+    pub(crate) port: u16,
     /// The folder that it shares with the others of its run.
     pub(crate) home: PathBuf,
     /// How long it works, where time ends it.
@@ -40,6 +42,7 @@ impl Orders {
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Orders> {
         let mut orders = Orders {
             work: words.next().context("which work?")?,
+            port: 0,
             home: PathBuf::new(),
             lasts: Duration::from_secs(1),
             count: 0,
@@ -65,6 +68,7 @@ impl Orders {
 
     fn set(&mut self, name: &str, value: &str) -> Result<()> {
         match name {
+            "--port" => self.port = value.parse()?,
             "--home" => self.home = PathBuf::from(value),
             "--seconds" => self.lasts = Duration::try_from_secs_f64(value.parse()?)?,
             "--count" => self.count = value.parse()?,

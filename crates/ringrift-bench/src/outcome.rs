@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringrift_events::clock::{Clock as _, SystemClock};
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Map, Value, json};
 
 /// What came of the work.
@@ -64,7 +64,7 @@ pub(crate) fn micros(time: Duration) -> f64 {
 
 /// A time that all processes of the machine share.
 pub(crate) fn now() -> Duration {
-    SystemClock.monotonic()
+    Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
 }
 
 /// Time since then.
@@ -74,8 +74,7 @@ pub(crate) fn since(then: Duration) -> Duration {
 
 /// The processor time that this process has used.
 pub(crate) fn processor() -> Duration {
-    let spec = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::try_from(spec).unwrap_or_default()
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }
 
 /// The share of one core that this process used between two readings, in percent.

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 
+use crate::event::payload;
 use crate::orders::{Orders, ready};
 use crate::ours::in_process::Counters;
-use crate::ours::payload;
 use crate::outcome::{Outcome, now, since};
 
 type Function = Box<dyn Fn(Arc<String>)>;

@@ -7,9 +7,9 @@ use anyhow::{Result, ensure};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 
+use crate::event::payload;
 use crate::orders::{Orders, ready};
 use crate::ours::in_process::Counters;
-use crate::ours::payload;
 use crate::outcome::{Outcome, now, since};
 
 /// Events in one channel; twice what the publisher is ahead, so that it is never full.

@@ -11,8 +11,8 @@ use rustix::thread::futex;
 use super::database;
 use super::page::Page;
 use super::rows::insert;
+use crate::event::{age, idle, pause};
 use crate::orders::{Orders, ready};
-use crate::ours::receive::{idle, pause};
 use crate::outcome::{Outcome, now, since};
 
 /// Longest that the receiver waits for all.
@@ -75,9 +75,7 @@ fn read(connection: &Connection, place: &mut i64, took: &mut Vec<Duration>) -> R
     let mut read = 0;
     while let Some(row) = rows.next()? {
         *place = row.get(0)?;
-        let payload: serde_json::Value = serde_json::from_str(row.get_ref(1)?.as_str()?)?;
-        let sent = Duration::from_nanos(payload["sent_ns"].as_u64().unwrap_or(0));
-        took.push(since(sent));
+        took.push(age(row.get_ref(1)?.as_bytes()?)?);
         read += 1;
     }
     Ok(read)

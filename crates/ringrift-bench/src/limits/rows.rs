@@ -6,8 +6,9 @@ use anyhow::Result;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::database;
+use crate::event::payload;
 use crate::orders::{Orders, ready};
-use crate::ours::{TYPE, payload};
+use crate::ours::TYPE;
 use crate::outcome::{Outcome, now, since};
 
 /// Rows of one transaction while a table is filled.

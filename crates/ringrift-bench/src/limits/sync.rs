@@ -5,8 +5,8 @@ use std::io::Write as _;
 
 use anyhow::Result;
 
+use crate::event::payload;
 use crate::orders::{Orders, ready};
-use crate::ours::payload;
 use crate::outcome::{Outcome, now, since};
 
 /// What stands around a payload in a log: its id, its time, its length.

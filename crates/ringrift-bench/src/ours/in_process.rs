@@ -7,7 +7,8 @@ use anyhow::{Result, bail, ensure};
 use ringrift_events::handler::Function;
 use ringrift_events::router::{Publish, Subscribe};
 
-use super::{open, payload, until};
+use super::{open, until};
+use crate::event::payload;
 use crate::orders::{Orders, ready};
 use crate::outcome::{Outcome, now, since};
 

@@ -18,6 +18,7 @@ use ringrift_events::handler::Function;
 use ringrift_events::router::Publish;
 use ringrift_events::system::System;
 
+use crate::event::payload;
 use crate::orders::Orders;
 use crate::outcome::{now, since};
 
@@ -41,12 +42,6 @@ fn open(orders: &Orders) -> Result<System> {
         format!("store.durability={durability}"),
     ];
     Ok(System::open(Config::load(sources)?)?)
-}
-
-/// About 300 bytes, which say when they were made.
-pub(crate) fn payload() -> String {
-    let (sent_ns, pad) = (now().as_nanos(), "x".repeat(230));
-    format!(r#"{{"config_key":"hex8_2p","sent_ns":{sent_ns},"pad":"{pad}"}}"#)
 }
 
 fn event() -> Publish {

@@ -9,7 +9,8 @@ use ringrift_events::store::sqlite::database_of;
 
 use super::consume::settled;
 use super::publish::fill_with;
-use super::{TYPE, open, payload};
+use super::{TYPE, open};
+use crate::event::payload;
 use crate::orders::{Orders, ready};
 use crate::outcome::{Outcome, now, since};
 

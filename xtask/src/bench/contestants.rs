@@ -1,0 +1,114 @@
+//! Who takes part, and how each is configured: as its own documents advise.
+
+/// One of those who do the same work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Contestant {
+    /// Its name in tables.
+    pub(super) name: &'static str,
+    /// What runs it.
+    pub(super) by: By,
+    /// What outlives what once an event is acknowledged.
+    pub(super) class: Class,
+}
+
+/// The program that runs a contestant's work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// `ringrift-bench`, the product.
+    Product,
+    /// `ringrift-bench`, a limit.
+    Limit,
+    /// `ringrift-bench-peers` with honker; no server.
+    Honker,
+    /// The same with Redis, on the server of this class.
+    Redis,
+    /// The same with JetStream, on the server of this class.
+    JetStream,
+    /// litequeue, in Python; no server.
+    Litequeue,
+}
+
+/// What an acknowledged event outlives. Different classes are different promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Nothing: it is in memory.
+    Memory,
+    /// The death of every process; the last moments may go with the machine's power.
+    Process,
+    /// The loss of power.
+    Power,
+}
+
+impl Class {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Class::Memory => "memory",
+            Class::Process => "process",
+            Class::Power => "power",
+        }
+    }
+}
+
+impl Contestant {
+    /// The product.
+    pub(super) const fn product(name: &'static str, class: Class) -> Contestant {
+        let by = By::Product;
+        Contestant { name, by, class }
+    }
+
+    /// What the machine, or a part, allows.
+    pub(super) const fn limit(name: &'static str, class: Class) -> Contestant {
+        let by = By::Limit;
+        Contestant { name, by, class }
+    }
+
+    /// Whether it is another system: one may be missing.
+    pub(super) fn is_peer(self) -> bool {
+        !matches!(self.by, By::Product | By::Limit)
+    }
+}
+
+const fn peer(name: &'static str, by: By, class: Class) -> Contestant {
+    Contestant { name, by, class }
+}
+
+pub(super) const OURS: Contestant = Contestant::product("ours", Class::Process);
+pub(super) const OURS_POWER: Contestant = Contestant::product("ours", Class::Power);
+pub(super) const HONKER: Contestant = peer("honker", By::Honker, Class::Process);
+pub(super) const HONKER_KERNEL: Contestant =
+    peer("honker, kernel watcher", By::Honker, Class::Process);
+pub(super) const REDIS: Contestant = peer("Redis everysec", By::Redis, Class::Process);
+pub(super) const REDIS_ALWAYS: Contestant = peer("Redis always", By::Redis, Class::Power);
+pub(super) const JETSTREAM: Contestant = peer("JetStream", By::JetStream, Class::Process);
+pub(super) const JETSTREAM_ALWAYS: Contestant =
+    peer("JetStream always", By::JetStream, Class::Power);
+pub(super) const LITEQUEUE: Contestant = peer("litequeue", By::Litequeue, Class::Process);
+
+/// How each peer is set up, one line a peer.
+pub(super) const SET_UP: &[(&str, &str)] = &[
+    (
+        "honker",
+        "Rust crate 0.5, a stream; WAL, synchronous=NORMAL, its watcher polls each millisecond: its defaults",
+    ),
+    (
+        "honker, kernel watcher",
+        "the same with its experimental watcher on inotify",
+    ),
+    (
+        "Redis everysec",
+        "Redis Streams, appendonly yes, appendfsync everysec: its documents' advice; a consumer group",
+    ),
+    (
+        "Redis always",
+        "the same with appendfsync always: every answer comes after the sync",
+    ),
+    (
+        "JetStream",
+        "NATS JetStream, file storage, sync_interval as it comes (2 minutes); a durable pull consumer",
+    ),
+    ("JetStream always", "the same with sync_interval: always"),
+    (
+        "litequeue",
+        "from PyPI, in Python; WAL, synchronous=NORMAL: its defaults; polled each millisecond",
+    ),
+];
