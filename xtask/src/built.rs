@@ -34,29 +34,27 @@ pub(crate) fn release() -> Result<Vec<Program>> {
     build(&["build", "--release", "--locked", "-p", "ringrift-cli"])
 }
 
-/// Builds the worker of `bench`, in release or in the tests' profile, and says where it is.
-pub(crate) fn worker(in_release: bool) -> Result<PathBuf> {
-    let mut arguments = vec![
-        "build",
-        "--locked",
-        "-p",
-        "ringrift-bench",
-        "--bin",
-        "ringrift-bench",
-    ];
-    arguments.extend(in_release.then_some("--release"));
-    let programs = build(&arguments)?;
-    let mut programs = programs.into_iter();
-    let worker = programs.find(|program| program.name == "ringrift-bench");
-    Ok(worker.context("the build gave no ringrift-bench")?.file)
+/// Builds the worker of `bench` in release.
+pub(crate) fn release_worker() -> Result<Vec<Program>> {
+    let worker = ["-p", "ringrift-bench", "--bin", "ringrift-bench"];
+    build(&[&["build", "--release", "--locked"], worker.as_slice()].concat())
 }
 
 /// The command `ringrift` among them.
 pub(crate) fn ringrift(programs: &[Program]) -> Result<&Program> {
+    binary(programs, "ringrift")
+}
+
+/// The worker of `bench` among them.
+pub(crate) fn worker(programs: &[Program]) -> Result<&Program> {
+    binary(programs, "ringrift-bench")
+}
+
+fn binary<'a>(programs: &'a [Program], name: &str) -> Result<&'a Program> {
     programs
         .iter()
-        .find(|program| program.kind == "bin" && program.name == "ringrift")
-        .context("the build gave no command `ringrift`")
+        .find(|program| program.kind == "bin" && program.name == name)
+        .with_context(|| format!("the build gave no command `{name}`"))
 }
 
 fn build(arguments: &[&str]) -> Result<Vec<Program>> {

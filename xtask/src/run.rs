@@ -27,9 +27,22 @@ pub(crate) fn target_folder() -> Result<PathBuf> {
 /// the checks.
 pub(crate) const DISK_MAY_BE_FULL: (&str, &str) = ("RINGRIFT_STORE_DISK_FREE_MIN_PERCENT", "0");
 
-/// `cargo` as it was called, with these arguments.
+/// What `cargo run` tells this program of its own package.
+const OF_THIS_PACKAGE: &[&str] = &["CARGO_PKG_", "CARGO_MANIFEST_"];
+
+/// `cargo` as it was called, with these arguments, and without what it was told of this package:
+/// build scripts look at that, and would build anew what somebody built by hand.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if OF_THIS_PACKAGE
+            .iter()
+            .any(|begins| text.starts_with(begins))
+        {
+            command.env_remove(&name);
+        }
+    }
     command.args(arguments);
     command
 }

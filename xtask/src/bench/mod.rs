@@ -25,6 +25,8 @@ use field::Field;
 use measured::{Line, Measured};
 use rows::Row;
 
+use crate::built::{self, Program};
+
 /// What is asked for.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Ask {
@@ -117,7 +119,8 @@ impl Size {
 
 /// Measures what is asked for and prints it.
 pub(crate) fn run(ask: &Ask) -> Result<()> {
-    let field = Field::prepare(ask.peers, field::Profile::Release)?;
+    let programs = built::release_worker()?;
+    let field = Field::prepare(built::worker(&programs)?, ask.peers)?;
     let (measured, failed) = measure(ask, &Size::of(ask), &field)?;
     if let Some(file) = &ask.json {
         let text = json::object(&measured)?;
@@ -127,9 +130,9 @@ pub(crate) fn run(ask: &Ask) -> Result<()> {
     none(&failed)
 }
 
-/// Every row in its smallest size, on the programs of the tests' profile: nothing is said of speed.
-pub(crate) fn smoke() -> Result<()> {
-    let field = Field::prepare(false, field::Profile::Dev)?;
+/// Every row in its smallest size, on programs built as the tests are: nothing is said of speed.
+pub(crate) fn smoke(programs: &[Program]) -> Result<()> {
+    let field = Field::prepare(built::worker(programs)?, false)?;
     let (_, failed) = measure(&Ask::default(), &Size::smoke(), &field)?;
     none(&failed)
 }
