@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 use super::contestants::Class;
+use super::workers::fresh_folder;
 use crate::run::succeeds;
 
 /// A server ends by itself after so many seconds, should whoever started it be killed.
@@ -70,16 +71,18 @@ pub(super) fn find(program: &str, folders: &[PathBuf]) -> Option<PathBuf> {
 /// A command that ends by itself in the end.
 fn bounded(program: &Path) -> Command {
     let mut command = Command::new("timeout");
-    command.arg(LASTS_AT_MOST_SECONDS).arg(program);
+    // In the foreground an interrupt at the terminal ends it too.
+    command
+        .arg("--foreground")
+        .arg(LASTS_AT_MOST_SECONDS)
+        .arg(program);
     command
 }
 
 impl Server {
     /// Starts what `command` makes of a free port and a fresh folder, and waits until it answers.
     fn start(command: impl FnOnce(u16, &Path) -> Result<Command>) -> Result<Server> {
-        let folder = tempfile::Builder::new()
-            .prefix("ringrift-bench-")
-            .tempdir()?;
+        let folder = fresh_folder()?;
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let mut command = command(port, folder.path())?;
         let quiet = command

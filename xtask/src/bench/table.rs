@@ -21,10 +21,8 @@ pub(super) fn row(row: &Measured) -> String {
     text.push_str("|---|---|---|---|---|---|---|---|\n");
     for line in &row.lines {
         let columns = [RATE, P50, P99, WORST].map(|figure| shown(line.get(figure)));
-        let ratio = match line.contestant.by {
-            By::Product => NOTHING.to_owned(),
-            _ => shown(ratio(row, line)),
-        };
+        let is_ours = line.contestant.by == By::Product;
+        let ratio = shown(ratio(row, line).filter(|_| !is_ours));
         // Writing to a text cannot fail.
         writeln!(
             text,

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::field::Field;
 use super::measured::Run;
 use super::rows::Scene;
+use crate::run::target_folder;
 
 /// Longest that a worker says nothing: filling a log of ten million takes minutes.
 const QUIET_MAX: Duration = Duration::from_secs(900);
@@ -20,9 +22,7 @@ const LINES_AHEAD: usize = 4;
 
 /// Plays a scene in a folder of its own.
 pub(super) fn play(scene: &Scene, field: &Field) -> Result<Run> {
-    let home = tempfile::Builder::new()
-        .prefix("ringrift-bench-")
-        .tempdir()?;
+    let home = fresh_folder()?;
     if let Some(words) = &scene.fill {
         let mut filler = Worker::start(field.command(scene.contestant, words, home.path())?)?;
         filler.begin()?;
@@ -58,6 +58,14 @@ pub(super) fn play(scene: &Scene, field: &Field) -> Result<Run> {
         count * owed as f64
     );
     Ok(run.with("lost", lost))
+}
+
+/// A folder that goes with the value: on the disk that builds go to, since a folder for what is
+/// temporary may lie in memory, where nothing is durable.
+pub(super) fn fresh_folder() -> Result<TempDir> {
+    let homes = target_folder()?.join("bench-homes");
+    std::fs::create_dir_all(&homes)?;
+    Ok(tempfile::Builder::new().tempdir_in(homes.canonicalize()?)?)
 }
 
 /// A process that has said `ready`.

@@ -37,10 +37,10 @@ pub(super) fn rows(size: &Size) -> Vec<Row> {
 /// A peer's store is made before; ours and the limits' make themselves.
 fn scene(contestant: Contestant, processes: usize, words: &str) -> Scene {
     let scene = Scene::of(contestant, processes, words);
-    match contestant.by {
-        By::Limit => scene,
-        _ => scene.filled("fill --count 0".to_owned()),
+    if contestant.by == By::Limit {
+        return scene;
     }
+    scene.filled("fill --count 0".to_owned())
 }
 
 fn row(size: &Size, name: &str, work: &str, scenes: Vec<Scene>, goals: Vec<Goal>) -> Row {
