@@ -18,6 +18,8 @@ pub(super) enum By {
     Product,
     /// `ringrift-bench`, a limit.
     Limit,
+    /// `ringrift-bench` with tokio's channels: what a program does without an event system.
+    Channels,
     /// `ringrift-bench-peers` with honker; no server.
     Honker,
     /// The same with Redis, on the server of this class.
@@ -62,7 +64,12 @@ impl Contestant {
         Contestant { name, by, class }
     }
 
-    /// Whether it is another system: one may be missing.
+    /// Whether its worker is of this workspace: one that fails is a failure of ours.
+    pub(super) fn is_built_here(self) -> bool {
+        matches!(self.by, By::Product | By::Limit | By::Channels)
+    }
+
+    /// Whether ours is compared with it as with another system.
     pub(super) fn is_peer(self) -> bool {
         !matches!(self.by, By::Product | By::Limit)
     }
@@ -72,6 +79,7 @@ const fn peer(name: &'static str, by: By, class: Class) -> Contestant {
     Contestant { name, by, class }
 }
 
+pub(super) const CHANNELS: Contestant = peer("tokio mpsc each", By::Channels, Class::Memory);
 pub(super) const OURS: Contestant = Contestant::product("ours", Class::Process);
 pub(super) const OURS_POWER: Contestant = Contestant::product("ours", Class::Power);
 pub(super) const HONKER: Contestant = peer("honker", By::Honker, Class::Process);

@@ -95,7 +95,7 @@ impl Field {
     /// Whether this contestant can take part.
     pub(super) fn has(&self, contestant: Contestant) -> bool {
         match contestant.by {
-            By::Product | By::Limit => true,
+            By::Product | By::Limit | By::Channels => true,
             By::Honker => self.peers.is_some(),
             By::Redis | By::JetStream => self.peers.is_some() && self.port(contestant).is_some(),
             By::Litequeue => self.python.is_some(),
@@ -120,7 +120,7 @@ impl Field {
             Ok::<Command, anyhow::Error>(command)
         };
         let mut command = match who.by {
-            By::Product | By::Limit => Command::new(&self.worker),
+            By::Product | By::Limit | By::Channels => Command::new(&self.worker),
             By::Honker => client("honker")?,
             By::Redis => client("redis")?,
             By::JetStream => client("jetstream")?,

@@ -1,6 +1,6 @@
 //! What is to be reached, and whether it was.
 
-use super::measured::{Figure, Measured, short};
+use super::measured::{Figure, Measured, with_unit};
 
 /// One thing that a row has to reach.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ impl Goal {
         };
         match self.against {
             Some(line) => format!("{what} {sign} {:.2} × {line}", self.bound),
-            None => format!("{what} {sign} {} {}", short(self.bound), self.figure.unit),
+            None => format!("{what} {sign} {}", with_unit(self.bound, self.figure.unit)),
         }
     }
 

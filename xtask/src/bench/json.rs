@@ -41,7 +41,7 @@ fn line(line: &Line) -> Value {
     let kind = match line.contestant.by {
         By::Product => "ours",
         By::Limit => "limit",
-        By::Honker | By::Redis | By::JetStream | By::Litequeue => "peer",
+        By::Channels | By::Honker | By::Redis | By::JetStream | By::Litequeue => "peer",
     };
     let names = line.runs.last().map(|run| run.names().collect::<Vec<_>>());
     let figures: Map<String, Value> = names

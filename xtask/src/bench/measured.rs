@@ -199,6 +199,14 @@ pub(super) fn short(number: f64) -> String {
     }
 }
 
+/// The same with its unit; many microseconds are milliseconds.
+pub(super) fn with_unit(number: f64, unit: &str) -> String {
+    match unit {
+        "µs" if number >= 1_000.0 => format!("{} ms", short(number / 1_000.0)),
+        _ => format!("{} {unit}", short(number)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,5 +249,8 @@ mod tests {
     fn numbers_keep_three_digits() {
         let shown = [0.034, 12.34, 9_999.0, 12_345.0, 1_234_567.0].map(short);
         assert_eq!(shown, ["0.03", "12.3", "9999", "12.3 k", "1.23 M"]);
+        assert_eq!(with_unit(25_000.0, "µs"), "25.0 ms");
+        assert_eq!(with_unit(999.0, "µs"), "999 µs");
+        assert_eq!(with_unit(30_000.0, "/s"), "30.0 k /s");
     }
 }

@@ -196,7 +196,7 @@ fn rounds(row: &Row, field: &Field, failed: &mut Vec<String>) -> Vec<Line> {
                 Err(error) => {
                     let what = format!("{}: {}: {error:#}", row.name, scene.contestant.name);
                     println!("    not measured: {what}");
-                    if !scene.contestant.is_peer() {
+                    if scene.contestant.is_built_here() {
                         failed.push(what);
                     }
                 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::contestants::By;
 use super::goals::Goal;
-use super::measured::{Figure, Line, Measured, P50, P99, RATE, WORST, short};
+use super::measured::{Figure, Line, Measured, P50, P99, RATE, WORST, short, with_unit};
 
 /// What stands where nothing was measured.
 const NOTHING: &str = "–";
@@ -48,10 +48,12 @@ pub(super) fn closing(rows: &[Measured]) -> String {
         let ours = row.best("ours", row.row.figure);
         writeln!(
             text,
-            "| {} | {} {} | {} | {} |",
+            "| {} | {} | {} | {} |",
             row.row.name,
-            shown(ours),
-            row.row.figure.unit,
+            ours.map_or_else(
+                || NOTHING.to_owned(),
+                |ours| with_unit(ours, row.row.figure.unit)
+            ),
             row.goal(),
             word(row.met())
         )

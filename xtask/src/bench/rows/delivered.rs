@@ -3,8 +3,8 @@
 use super::{Row, Scene};
 use crate::bench::Size;
 use crate::bench::contestants::{
-    Class, Contestant, HONKER, HONKER_KERNEL, JETSTREAM, JETSTREAM_ALWAYS, LITEQUEUE, OURS,
-    OURS_POWER, REDIS, REDIS_ALWAYS,
+    CHANNELS, Class, Contestant, HONKER, HONKER_KERNEL, JETSTREAM, JETSTREAM_ALWAYS, LITEQUEUE,
+    OURS, OURS_POWER, REDIS, REDIS_ALWAYS,
 };
 use crate::bench::goals::{Goal, number, times};
 use crate::bench::measured::{Figure, IDLE, P50, P99, RATE};
@@ -14,7 +14,6 @@ const DOORBELL: Contestant = Contestant::limit("SQLite and a futex", Class::Proc
 const DOORBELL_POWER: Contestant = Contestant::limit("SQLite FULL and a futex", Class::Power);
 const IMMEDIATE: Contestant = Contestant::product("ours, immediate", Class::Memory);
 const ASYNC: Contestant = Contestant::product("ours, async", Class::Memory);
-const CHANNELS: Contestant = Contestant::limit("tokio mpsc each", Class::Memory);
 const CALLS: Contestant = Contestant::limit("a direct call each", Class::Memory);
 
 pub(super) fn rows(size: &Size) -> Vec<Row> {
