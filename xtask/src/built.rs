@@ -34,10 +34,12 @@ pub(crate) fn release() -> Result<Vec<Program>> {
     build(&["build", "--release", "--locked", "-p", "ringrift-cli"])
 }
 
-/// Builds the worker of `bench` in release.
-pub(crate) fn release_worker() -> Result<Vec<Program>> {
-    let worker = ["-p", "ringrift-bench", "--bin", "ringrift-bench"];
-    build(&[&["build", "--release", "--locked"], worker.as_slice()].concat())
+/// Builds the worker of `bench`, in release or in the tests' profile.
+pub(crate) fn workers(in_release: bool) -> Result<Vec<Program>> {
+    let mut arguments = vec!["build", "--locked", "-p", "ringrift-bench"];
+    arguments.extend(["--bin", "ringrift-bench"]);
+    arguments.extend(in_release.then_some("--release"));
+    build(&arguments)
 }
 
 /// The command `ringrift` among them.

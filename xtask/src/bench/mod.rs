@@ -48,6 +48,9 @@ pub(crate) struct Ask {
     /// Measures beside ten million events too: minutes, 8 GB of disk.
     #[arg(long)]
     ten_million: bool,
+    /// Does what `cargo xtask test` does of it.
+    #[arg(long, hide = true)]
+    smoke: bool,
 }
 
 /// How much of everything.
@@ -119,7 +122,10 @@ impl Size {
 
 /// Measures what is asked for and prints it.
 pub(crate) fn run(ask: &Ask) -> Result<()> {
-    let programs = built::release_worker()?;
+    let programs = built::workers(!ask.smoke)?;
+    if ask.smoke {
+        return smoke(&programs);
+    }
     let field = Field::prepare(built::worker(&programs)?, ask.peers)?;
     let (measured, failed) = measure(ask, &Size::of(ask), &field)?;
     if let Some(file) = &ask.json {
