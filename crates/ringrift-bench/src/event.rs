@@ -20,7 +20,7 @@ const PAUSE_STEP: usize = 7;
 
 /// About 300 bytes, which say when they were made.
 pub(crate) fn payload() -> String {
-    let (sent_ns, pad) = (now().as_nanos(), "x".repeat(230));
+    let (sent_ns, pad) = (now().as_nanos(), "x".repeat(240));
     format!(r#"{{"config_key":"hex8_2p","sent_ns":{sent_ns},"pad":"{pad}"}}"#)
 }
 
