@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::store::{Error, ErrorCode};
@@ -62,6 +63,9 @@ fn prepared(path: &Path, purpose: Use, busy: Duration) -> rusqlite::Result<Conne
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let conn = Connection::open_with_flags(uri(path, purpose), flags)?;
     conn.busy_timeout(busy)?;
+    // A plan does not depend on the values that are bound: without this, binding one that a partial
+    // index might ask about has the statement parsed and planned anew at each execution.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     // Temporary tables in memory: no further files appear on these threads.
     conn.pragma_update(None, "temp_store", "MEMORY")?;
