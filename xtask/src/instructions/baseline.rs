@@ -11,12 +11,12 @@ pub(super) type Counts = BTreeMap<String, u64>;
 const FILE: &str = "crates/ringrift-bench/instructions.tsv";
 
 /// How far a count may lie from the baseline, in percent.
-const MARGIN_PERCENT: u64 = 5;
+const MARGIN_PERCENT: u64 = 8;
 
 /// The same for operations whose own noise asks for more, each with its reason.
 const WIDER_PERCENT: &[(&str, u64)] = &[
     // It takes locks that database threads take too, and spins a little where one is held.
-    ("hand_over", 10),
+    ("hand_over", 20),
 ];
 
 /// What stands above the counts.
@@ -30,7 +30,7 @@ const HEADER: &str = "\
 # `immediate` is one event of a durable subscription's immediate function.
 # Noise, largest less smallest of six runs on a busy machine: hand_over 2.6 %, publish 0.5 %, the
 # others at most 0.3 %. Without the fixed choice of the C library's functions (another processor):
-# at most 2.5 %. A count fails above +5 %, hand_over above +10 %.
+# at most 2.5 %. A count fails above +8 %, hand_over above +20 %.
 ";
 
 /// The counts that are committed.
@@ -142,11 +142,11 @@ mod tests {
     fn what_lies_above_the_margin_fails_and_what_lies_below_asks_for_renewal() {
         let compared = compare(
             "# of a machine\na\t1000\nb\t1000\nc\t1000\nd\t1000\n",
-            &[("a", 1_051), ("b", 1_050), ("c", 950), ("d", 949)],
+            &[("a", 1_081), ("b", 1_080), ("c", 920), ("d", 919)],
         );
         assert_eq!(
             compared.failures,
-            ["a takes 1051 instructions, +5.1 % of the baseline's 1000 (at most +5 %)"]
+            ["a takes 1081 instructions, +8.1 % of the baseline's 1000 (at most +8 %)"]
         );
         let ends = |end: &str| {
             let lines = compared.lines.iter();
@@ -158,9 +158,9 @@ mod tests {
 
     #[test]
     fn an_operation_that_is_noisy_has_a_margin_of_its_own() {
-        let compared = compare("hand_over\t1000\n", &[("hand_over", 1_100)]);
+        let compared = compare("hand_over\t1000\n", &[("hand_over", 1_200)]);
         assert_eq!(compared.failures, [""; 0]);
-        let compared = compare("hand_over\t1000\n", &[("hand_over", 1_101)]);
+        let compared = compare("hand_over\t1000\n", &[("hand_over", 1_201)]);
         assert_eq!(compared.failures.len(), 1);
     }
 
