@@ -333,13 +333,17 @@ fn end(line: &Line, courier: &Mutex<Option<JoinHandle<()>>>) {
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .take();
+    if courier::carries() {
+        // A follow-up let go of the last handle: this thread would wait for itself.
+        return;
+    }
     if let Some(handle) = handle
-        // Nor does a caller in its place wait for it.
-        && !courier::carries()
         && handle.join().is_err()
     {
         tracing::error!("the store's courier panicked");
     }
+    // A caller may have the last parcels in its hands.
+    drop(line.carrying.lock());
 }
 
 fn start(keeper: &'static Keeper, line: &Arc<Line>, options: &OpenOptions) -> Result<Facts, Error> {
