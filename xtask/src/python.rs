@@ -268,8 +268,8 @@ fn tests(python: &Path, package: &str, long: bool, count: &mut Count) -> Result<
     };
     let first = run(&[package.join("tests")]).inspect_err(|_| count.failed += 1)?;
     chance::settle(first, long, count, |failed| {
-        let failed: Vec<PathBuf> = failed.iter().map(|name| package.join(name)).collect();
-        run(&failed)
+        // pytest names them as seen from here.
+        run(&failed.iter().map(PathBuf::from).collect::<Vec<_>>())
     })
 }
 

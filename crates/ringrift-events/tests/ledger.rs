@@ -140,10 +140,11 @@ fn take_over(folder: &tempfile::TempDir, system: &System, signal: &str) -> Durat
         );
     }
     children.end(Role::Holder);
-    children.end(Role::Consumer);
+    // The other subscription's event, too, before nobody is left who takes it.
     until("all is settled", Duration::from_secs(20), || {
         is_settled(system)
     });
+    children.end(Role::Consumer);
     took
 }
 

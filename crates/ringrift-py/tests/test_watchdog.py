@@ -240,6 +240,28 @@ async def test_a_busy_program_pays_less_than_a_hundredth_for_it(home: Path) -> N
     assert share < 0.01, f"{share:.2%} of what {handled} events cost"
 
 
+async def share_of_bare_rings() -> float:
+    """What a thread that rings this loop as often costs, and the loop with it: of a processor."""
+    loop, over, rang = asyncio.get_running_loop(), threading.Event(), 0.0
+
+    def nothing() -> None:
+        pass
+
+    def ring() -> None:
+        nonlocal rang
+        while not over.wait(LOOK_SECONDS):
+            loop.call_soon_threadsafe(nothing)
+        rang = time.thread_time()
+
+    thread = threading.Thread(target=ring)
+    before, began = time.thread_time(), time.monotonic()
+    thread.start()
+    await asyncio.sleep(2)
+    over.set()
+    await asyncio.to_thread(thread.join)
+    return (time.thread_time() - before + rang) / (time.monotonic() - began)
+
+
 async def test_the_watchdog_costs_little_where_nothing_happens(home: Path) -> None:
     """Its thread, over a stretch in which it rings an otherwise idle loop."""
     async with EventSystem.open(home, settings=QUICK) as events:
@@ -256,7 +278,9 @@ async def test_the_watchdog_costs_little_where_nothing_happens(home: Path) -> No
             await asyncio.sleep(0.5)
         spent = watchdog_time() - watched + time.thread_time() - before
     share = spent / (time.monotonic() - began)
-    assert share < 0.01, f"{share:.2%} of a processor"
+    # Where waking a thread alone costs that much, as on a crowded host, nobody can do better.
+    bare = await share_of_bare_rings()
+    assert share < max(0.01, 2 * bare), f"{share:.2%} of a processor, bare rings {bare:.2%}"
 
 
 async def test_a_handler_that_was_installed_is_named_by_its_own_line(
