@@ -48,7 +48,7 @@ pub struct SqliteStore {
     pub(super) home: PathBuf,
     pub(super) database: PathBuf,
     pub(super) presence: Arc<Presence>,
-    /// For follow-ups that ask again: they run on the courier and must not keep the handle alive.
+    /// For follow-ups that ask again: they must not keep the handle alive.
     pub(super) own: Weak<SqliteStore>,
     /// Where this process knows that its durable subscriptions match nothing.
     pub(super) passed: PassedPlaces,
@@ -195,7 +195,7 @@ impl SqliteStore {
         pending
     }
 
-    /// Asks the writer; `then` runs on the courier, in commit order, before async callers wake.
+    /// Asks the writer; `then` is carried in commit order, before async callers wake.
     pub(super) fn write_then<V: Verb>(
         &self,
         verb: V,
@@ -206,7 +206,7 @@ impl SqliteStore {
         pending
     }
 
-    /// Asks a reader; `then` runs on the courier before async callers wake.
+    /// Asks a reader; `then` is carried before async callers wake.
     pub(super) fn read_then<Q: Question>(
         &self,
         question: Q,

@@ -65,7 +65,7 @@ impl SqliteStore {
         self.save_mark(polled_to, |_| ());
     }
 
-    /// Saves the place; `then` runs on the courier.
+    /// Saves the place; `then` runs on the courier, or a waiting caller in its place.
     fn save_mark(&self, polled_to: Seq, then: impl FnOnce(&Result<(), Error>) + Send + 'static) {
         let own = Weak::clone(&self.own);
         self.write_then(SaveMark { polled_to }, move |result| {

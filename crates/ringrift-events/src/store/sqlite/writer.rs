@@ -45,7 +45,6 @@ pub(super) struct Writer {
     pub(super) clock: SharedClock,
     pub(super) process: ProcessId,
     pub(super) neighbours: Arc<Neighbours>,
-    /// How long a transaction waits for another process's.
     /// How long the lock is waited for, and from when on that is told.
     pub(super) patience: (Duration, Duration),
     pub(super) syncer: Syncer,
