@@ -38,15 +38,10 @@ pub(super) fn problems(conn: &Connection) -> Result<Vec<String>, Error> {
 fn look_at_log(conn: &Connection, checked: &mut Checked) -> Result<(), Error> {
     let events: i64 = conn.query_row("SELECT COUNT(*) FROM events", [], |row| row.get(0))?;
     checked.events = u64::try_from(events).unwrap_or(0);
-    let beyond: i64 = conn.query_row(
-        "SELECT COUNT(*) FROM events WHERE seq > \
-         COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)",
-        [],
-        |row| row.get(0),
-    )?;
-    if beyond > 0 {
+    let ends: i64 = conn.query_row("SELECT COUNT(*) FROM log_end", [], |row| row.get(0))?;
+    if ends != 1 {
         checked.problems.push(format!(
-            "{beyond} events lie beyond the log's end: their numbers would be given again"
+            "the log's end has {ends} rows instead of one: numbers of deleted events would be given again"
         ));
     }
     let broken: i64 = conn.query_row(

@@ -41,6 +41,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         number: 6,
         sql: include_str!("migrations/0006_watching.sql"),
     },
+    Migration {
+        number: 7,
+        sql: include_str!("migrations/0007_log_numbers.sql"),
+    },
 ];
 
 /// The schema's version that this program writes.
@@ -141,6 +145,54 @@ mod tests {
         assert!(migrate(&mut conn, "test").unwrap());
         assert!(!migrate(&mut conn, "test").unwrap());
         assert_eq!(inspect(&conn, "test").unwrap(), Found::Ours(newest()));
+    }
+
+    #[test]
+    fn a_log_that_sqlite_numbered_keeps_the_numbers_of_what_was_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("coordination.db");
+        let mut conn = Connection::open(&path).unwrap();
+        for step in MIGRATIONS.iter().filter(|step| step.number <= 6) {
+            conn.execute_batch(step.sql).unwrap();
+        }
+        conn.pragma_update(None, "application_id", APPLICATION_ID)
+            .unwrap();
+        conn.execute_batch(
+            "PRAGMA user_version = 6;
+             INSERT INTO events (id, event_type, payload, source, published_at, created_at,
+                 trace_id, depth, origin)
+             VALUES ('a', 't', '{}', '', 0, '', '', 0, 0), ('b', 't', '{}', '', 0, '', '', 0, 0);
+             DELETE FROM events WHERE seq = 2",
+        )
+        .unwrap();
+        let other = Connection::open(&path).unwrap();
+        let ends = "SELECT deleted FROM log_end";
+        let rows = "SELECT COUNT(*) FROM events WHERE id = 'a' AND seq = 1";
+        let ask =
+            |conn: &Connection, sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0));
+        assert_eq!(ask(&other, rows).unwrap(), 1);
+        assert!(migrate(&mut conn, "test").unwrap());
+        for conn in [&conn, &other] {
+            assert_eq!(ask(conn, ends).unwrap(), 2);
+            assert_eq!(ask(conn, rows).unwrap(), 1);
+            let counted = "SELECT COUNT(*) FROM sqlite_sequence WHERE name = 'events'";
+            assert_eq!(ask(conn, counted).unwrap(), 0);
+            conn.execute_batch(
+                "INSERT INTO events (seq, id, event_type, payload, source, published_at,
+                     created_at, trace_id, depth, origin)
+                 VALUES (9, 'c', 't', '{}', '', 0, '', '', 0, 0);
+                 DELETE FROM events WHERE seq = 9",
+            )
+            .unwrap();
+            assert_eq!(ask(conn, counted).unwrap(), 0);
+            assert_eq!(ask(conn, ends).unwrap(), 9);
+            conn.execute_batch("UPDATE log_end SET deleted = 2")
+                .unwrap();
+        }
+        let sound: String = other
+            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(sound, "ok");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Appends events, all or none, looking for duplicates in the same transaction.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
-use rusqlite::{CachedStatement, OptionalExtension as _, params};
+use rusqlite::{CachedStatement, OptionalExtension as _, ToSql, params};
 
 use crate::clock::Time;
 use crate::event::{Event, Seq};
@@ -13,6 +14,7 @@ use crate::store::pages::Bells;
 use crate::store::sqlite::rows::SqlTime;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::call_sites;
+use crate::store::sqlite::verbs::head::log_end;
 use crate::store::{Error, ErrorCode};
 
 /// What a row costs beside its payload, about: columns and index entries.
@@ -21,10 +23,18 @@ const ROW_BYTES: usize = 300;
 /// Expired keys removed with each new one: faster than they can be added.
 const EXPIRED_REMOVED: i64 = 4;
 
-// No ON CONFLICT clause: a row passed over by one would still use up a number of the log.
-const INSERT: &str = "INSERT INTO events (id, event_type, payload, source, key, published_at, \
-     created_at, trace_id, parent_id, depth, origin, stage, \
-     call_site) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+/// Rows that one statement inserts where so many come together: opening the trees is paid once for
+/// all of them.
+const ROWS_AT_ONCE: usize = 16;
+
+const INSERT: &str = "INSERT INTO events (seq, id, event_type, payload, source, key, published_at, \
+     created_at, trace_id, parent_id, depth, origin, stage, call_site) VALUES ";
+const ROW: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const COLUMNS: usize = 14;
+
+static INSERT_ONE: LazyLock<String> = LazyLock::new(|| format!("{INSERT}{ROW}"));
+static INSERT_MANY: LazyLock<String> =
+    LazyLock::new(|| format!("{INSERT}{}", [ROW; ROWS_AT_ONCE].join(", ")));
 
 /// Appends a batch.
 pub(in crate::store::sqlite) struct Append(pub(in crate::store::sqlite) Batch);
@@ -47,16 +57,12 @@ impl Verb for Append {
         }
         let mut appending = Appending {
             tx,
-            insert: tx.conn.prepare_cached(INSERT)?,
+            next: log_end(tx.conn)? + 1,
             // Rows keep milliseconds; the answer says what a reader will find.
             committed_at: Time(tx.now.0 - tx.now.0.rem_euclid(1_000)),
             origins: HashMap::new(),
         };
-        self.0
-            .drafts
-            .iter()
-            .map(|draft| appending.one(draft))
-            .collect()
+        appending.all(&self.0.drafts)
     }
 
     fn bytes(&self) -> usize {
@@ -85,26 +91,66 @@ impl Verb for Append {
 
 struct Appending<'a> {
     tx: &'a Tx<'a>,
-    insert: CachedStatement<'a>,
+    /// The number of the next row.
+    next: i64,
     committed_at: Time,
     /// Rows of other processes whose events are appended here (an import): looked up once.
     origins: HashMap<uuid::Uuid, i64>,
 }
 
 impl Appending<'_> {
+    fn all(&mut self, drafts: &[Draft]) -> Result<Vec<Appended>, Error> {
+        let mut appended = Vec::with_capacity(drafts.len());
+        for drafts in drafts.chunks(ROWS_AT_ONCE) {
+            if !self.many(drafts, &mut appended)? {
+                for draft in drafts {
+                    appended.push(self.one(draft)?);
+                }
+            }
+        }
+        Ok(appended)
+    }
+
+    /// Inserts rows by one statement; `false` when they must go one by one: a key is to be looked
+    /// up, an id is there already, or they are too few.
+    fn many(&mut self, drafts: &[Draft], appended: &mut Vec<Appended>) -> Result<bool, Error> {
+        let has_key = |draft: &Draft| draft.idempotency_key.is_some();
+        if drafts.len() != ROWS_AT_ONCE || drafts.iter().any(has_key) {
+            return Ok(false);
+        }
+        let mut insert = self.tx.conn.prepare_cached(&INSERT_MANY)?;
+        for (row, draft) in drafts.iter().enumerate() {
+            self.bind(&mut insert, row, draft)?;
+        }
+        let is_new = insert_all(&mut insert)?;
+        if is_new {
+            appended.extend(drafts.iter().map(|_| self.new_row()));
+        }
+        Ok(is_new)
+    }
+
+    /// The next row has been inserted.
+    fn new_row(&mut self) -> Appended {
+        let seq = Seq(self.next);
+        self.next += 1;
+        Appended {
+            seq,
+            committed_at: self.committed_at,
+            duplicate_of: None,
+        }
+    }
+
     fn one(&mut self, draft: &Draft) -> Result<Appended, Error> {
         if let Some(key) = &draft.idempotency_key
             && let Some(original) = self.by_key(key, &draft.event)?
         {
             return Ok(original);
         }
-        let appended = match self.insert(draft)? {
-            Some(seq) => Appended {
-                seq,
-                committed_at: self.committed_at,
-                duplicate_of: None,
-            },
-            None => self.by_id(&draft.event)?,
+        let mut insert = self.tx.conn.prepare_cached(&INSERT_ONE)?;
+        self.bind(&mut insert, 0, draft)?;
+        let appended = match insert_all(&mut insert)? {
+            true => self.new_row(),
+            false => self.by_id(&draft.event)?,
         };
         if let Some(key) = &draft.idempotency_key {
             self.keep_key(key, appended.seq)?;
@@ -112,34 +158,39 @@ impl Appending<'_> {
         Ok(appended)
     }
 
-    /// Inserts the row; `None` when the id is there already.
-    fn insert(&mut self, draft: &Draft) -> Result<Option<Seq>, Error> {
+    /// Binds the values of a row of the statement; the first gets the log's next number.
+    fn bind(
+        &mut self,
+        insert: &mut CachedStatement<'_>,
+        row: usize,
+        draft: &Draft,
+    ) -> Result<(), Error> {
         let event = &*draft.event;
         let origin = self.origin(event)?;
         let call_site = match &draft.call_site {
             Some(site) => Some(call_sites::keep(self.tx, site)?),
             None => None,
         };
-        let added = self.insert.execute(params![
-            event.id,
-            event.event_type.as_str(),
-            event.payload.as_str(),
-            event.source,
-            event.key,
-            event.published_at.0,
-            self.tx.now_text(),
-            event.trace_id,
-            event.parent_id,
-            event.depth,
-            origin,
-            event.stage,
-            call_site,
-        ]);
-        match added {
-            Ok(_) => Ok(Some(Seq(self.tx.conn.last_insert_rowid()))),
-            Err(error) if is_duplicate(&error) => Ok(None),
-            Err(error) => Err(error.into()),
+        let values: [&dyn ToSql; COLUMNS] = [
+            &(self.next + row as i64),
+            &event.id,
+            &event.event_type.as_str(),
+            &event.payload.as_str(),
+            &event.source,
+            &event.key,
+            &event.published_at.0,
+            &self.tx.now_text(),
+            &event.trace_id,
+            &event.parent_id,
+            &event.depth,
+            &origin,
+            &event.stage,
+            &call_site,
+        ];
+        for (column, value) in values.into_iter().enumerate() {
+            insert.raw_bind_parameter(row * COLUMNS + column + 1, value)?;
         }
+        Ok(())
     }
 
     fn origin(&mut self, event: &Event) -> Result<i64, Error> {
@@ -228,6 +279,15 @@ impl Appending<'_> {
             .prepare_cached("INSERT OR REPLACE INTO idempotency_keys (key, seq, expires_at) VALUES (?1, ?2, ?3)")?
             .execute(params![key, seq.0, self.tx.now.after(IDEMPOTENCY_WINDOW).0])?;
         Ok(())
+    }
+}
+
+/// Inserts the rows that are bound; `false` when an id is there already, and then none.
+fn insert_all(insert: &mut CachedStatement<'_>) -> Result<bool, Error> {
+    match insert.raw_execute() {
+        Ok(_) => Ok(true),
+        Err(error) if is_duplicate(&error) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
 
 use crate::event::Seq;
 use crate::store::Error;
@@ -37,9 +37,6 @@ impl Question for LogHead {
 
 /// The last place ever given out. Retention may have removed the event there.
 pub(in crate::store::sqlite) fn log_end(conn: &Connection) -> Result<i64, Error> {
-    let end = conn
-        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'events'")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
-    Ok(end.unwrap_or(0))
+    let sql = "SELECT MAX(deleted, COALESCE((SELECT MAX(seq) FROM events), 0)) FROM log_end";
+    Ok(conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
 }

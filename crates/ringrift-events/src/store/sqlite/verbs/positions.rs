@@ -8,6 +8,7 @@ use crate::catalog::filter::Filter;
 use crate::event::{EventType, Payload, Seq};
 use crate::store::log::TypeSet;
 use crate::store::sqlite::verb::Tx;
+use crate::store::sqlite::verbs::head::log_end;
 use crate::store::subscriptions::{Definition, Kind, SubscriptionId};
 use crate::store::{Error, ErrorCode};
 
@@ -91,13 +92,6 @@ pub(crate) fn kind(text: &str) -> Kind {
     }
 }
 
-/// The last place of the log that was ever given, also when its event is gone.
-pub(crate) fn head(tx: &Tx<'_>) -> Result<i64, Error> {
-    let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'events'";
-    let head = tx.conn.prepare_cached(sql)?.query_row([], |row| row.get(0));
-    Ok(head.optional()?.unwrap_or(0))
-}
-
 /// The place before the oldest event kept; the head when the log is empty.
 pub(crate) fn before_oldest(tx: &Tx<'_>) -> Result<i64, Error> {
     let sql = "SELECT seq FROM events ORDER BY seq LIMIT 1";
@@ -106,7 +100,7 @@ pub(crate) fn before_oldest(tx: &Tx<'_>) -> Result<i64, Error> {
         .prepare_cached(sql)?
         .query_row([], |row| row.get::<_, i64>(0))
         .optional()?;
-    oldest.map_or_else(|| head(tx), |seq| Ok(seq - 1))
+    oldest.map_or_else(|| log_end(tx.conn), |seq| Ok(seq - 1))
 }
 
 /// Writes a new cursor and what follows from it and the open claims.

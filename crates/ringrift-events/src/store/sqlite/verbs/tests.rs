@@ -8,7 +8,7 @@ use super::subscriptions::{Subscribe, Unsubscribe};
 use super::upkeep::{ClearQueue, CountPending, RestoreQueue, Retain, SaveMark, Tallies};
 use crate::event::Seq;
 use crate::store::deliveries::{Claim, Settle, Want};
-use crate::store::log::{Batch, Draft, Durability, TypeSet};
+use crate::store::log::{Appended, Batch, Draft, Durability, TypeSet};
 use crate::store::registry::ProcessIdentity;
 use crate::store::sqlite::registry::Join;
 use crate::store::sqlite::testing::TestDatabase;
@@ -52,17 +52,21 @@ impl Stage {
         Stage { db, id }
     }
 
-    fn publish(&self, count: usize) -> Vec<Seq> {
-        let event = |_| Draft {
+    fn draft(&self) -> Draft {
+        Draft {
             event: std::sync::Arc::new(self.db.event("a", "{}")),
             idempotency_key: None,
             call_site: None,
-        };
-        let batch = Batch {
-            drafts: (0..count).map(event).collect(),
-            durability: Durability::Process,
-        };
-        let appended = self.db.write(Append(batch)).unwrap();
+        }
+    }
+
+    fn append(&self, drafts: Vec<Draft>) -> Vec<Appended> {
+        let durability = Durability::Process;
+        self.db.write(Append(Batch { drafts, durability })).unwrap()
+    }
+
+    fn publish(&self, count: usize) -> Vec<Seq> {
+        let appended = self.append((0..count).map(|_| self.draft()).collect());
         appended.iter().map(|one| one.seq).collect()
     }
 
@@ -271,4 +275,36 @@ fn a_claim_given_back_in_part_keeps_what_was_settled() {
     let again = stage.claim(10).unwrap();
     let places: Vec<Seq> = again.events.iter().filter_map(|event| event.seq).collect();
     assert_eq!(places, seqs[2..]);
+}
+
+#[test]
+fn an_id_that_is_there_already_costs_no_number_wherever_it_stands_in_a_batch() {
+    for at in [0, 5, 15, 16, 31, 39] {
+        let stage = Stage::new();
+        let known = stage.draft();
+        let first = stage.append(vec![known.clone()])[0].seq;
+        let mut drafts: Vec<Draft> = (0..39).map(|_| stage.draft()).collect();
+        drafts.insert(at, known.clone());
+        let mut appended = stage.append(drafts);
+        let again = appended.remove(at);
+        assert_eq!(again.duplicate_of, Some(known.event.id));
+        assert_eq!(again.seq, first);
+        let numbers: Vec<i64> = appended.iter().map(|one| one.seq.0).collect();
+        let expected: Vec<i64> = (first.0 + 1..=first.0 + 39).collect();
+        assert_eq!(numbers, expected);
+        assert_eq!(stage.number("SELECT COUNT(*) FROM events"), 40);
+    }
+}
+
+#[test]
+fn the_number_of_a_deleted_newest_event_is_not_given_again() {
+    let stage = Stage::new();
+    stage.publish(3);
+    let delete = |which| stage.db.conn().execute(which, []).unwrap();
+    assert_eq!(delete("DELETE FROM events WHERE seq >= 2"), 2);
+    assert_eq!(stage.publish(1), [Seq(4)]);
+    assert_eq!(delete("DELETE FROM events"), 2);
+    assert_eq!(stage.publish(2), [Seq(5), Seq(6)]);
+    assert_eq!(delete("DELETE FROM events WHERE seq = 5"), 1);
+    assert_eq!(stage.publish(1), [Seq(7)]);
 }

@@ -14,7 +14,8 @@ use crate::store::sqlite::neighbours::readable;
 use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::rows::Stretch;
 use crate::store::sqlite::verb::{Plain, Question, Tx};
-use crate::store::sqlite::verbs::positions::{Segment, durable, head, segment_at, segments};
+use crate::store::sqlite::verbs::head::log_end;
+use crate::store::sqlite::verbs::positions::{Segment, durable, segment_at, segments};
 use crate::store::subscriptions::{Generation, SubscriptionId};
 
 /// Most rows of the log that one look reads: bounds a step over what does not match to some
@@ -161,7 +162,7 @@ impl Scan {
     /// The last place that readers may act on.
     fn readable(&self, tx: &Tx<'_>) -> Result<i64, Error> {
         // The end is read before the synced place: a sync in between only shows more.
-        let end = head(tx)?;
+        let end = log_end(tx.conn)?;
         match &self.presence {
             Some(presence) => Ok(end.min(readable(presence, identity::incarnation(tx.conn)?))),
             None => Ok(end),

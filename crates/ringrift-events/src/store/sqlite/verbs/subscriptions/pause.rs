@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::event::Seq;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
-use crate::store::sqlite::verbs::positions::{Standing, head, standing};
+use crate::store::sqlite::verbs::head::log_end;
+use crate::store::sqlite::verbs::positions::{Standing, standing};
 use crate::store::sqlite::verbs::record::{About, act, verdict_by};
 use crate::store::subscriptions::{Kind, SubscriptionId};
 use crate::store::{Error, ErrorCode};
@@ -95,7 +96,7 @@ impl Pause {
             .prepare_cached(sql)?
             .query_row([self.id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let durable = standing.kind == Kind::Durable;
-        let (first, last) = (standing.cursor + 1, head(tx)?);
+        let (first, last) = (standing.cursor + 1, log_end(tx.conn)?);
         Ok(Held {
             at,
             by,

@@ -11,8 +11,9 @@ use crate::event::Seq;
 use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::verb::{Plain, Question, Tx, Verb};
 use crate::store::sqlite::verbs::ending::{UNFINISHED, end_open_work, record_ended_redeliveries};
+use crate::store::sqlite::verbs::head::log_end;
 use crate::store::sqlite::verbs::positions::{
-    Standing, count_matching, durable, head, natural, segments,
+    Standing, count_matching, durable, natural, segments,
 };
 use crate::store::sqlite::verbs::record::{About, verdict_by};
 use crate::store::subscriptions::SubscriptionId;
@@ -73,7 +74,7 @@ impl Verb for Remove {
             .execute(params![self.id.0, now])?;
         let about = About {
             seq: Some(Seq(standing.settled + 1)),
-            seq_to: Some(Seq(head(tx)?)),
+            seq_to: Some(Seq(log_end(tx.conn)?)),
             subscription: Some(self.id),
             ..About::default()
         };
@@ -110,7 +111,7 @@ impl Remove {
 /// Deliveries it owes: what is not settled, and what waits for another run.
 fn owed(tx: &Tx<'_>, standing: &Standing) -> Result<u64, Error> {
     let versions = segments(tx, standing.id)?;
-    let range = (standing.settled, head(tx)?);
+    let range = (standing.settled, log_end(tx.conn)?);
     let of = Some((standing.id, standing.generation));
     let unsettled = count_matching(tx, &versions, range, of)?;
     let sql = format!(

@@ -7,8 +7,9 @@ use crate::store::Error;
 use crate::store::ErrorCode;
 use crate::store::sqlite::verb::{Plain, Question, Tx, Verb};
 use crate::store::sqlite::verbs::ending::{UNFINISHED, end_open_work, record_ended_redeliveries};
+use crate::store::sqlite::verbs::head::log_end;
 use crate::store::sqlite::verbs::positions::{
-    Standing, before_oldest, count_matching, durable, head, segments,
+    Standing, before_oldest, count_matching, durable, segments,
 };
 use crate::store::sqlite::verbs::record::{About, act, verdict_by};
 use crate::store::subscriptions::{Generation, SeekTo, Sought, SubscriptionId};
@@ -94,7 +95,7 @@ impl Seek {
     }
 
     fn target(&self, tx: &Tx<'_>) -> Result<i64, Error> {
-        let head = head(tx)?;
+        let head = log_end(tx.conn)?;
         match self.to {
             SeekTo::After(seq) => Ok(seq.0.clamp(0, head)),
             SeekTo::Beginning => before_oldest(tx),

@@ -5,8 +5,9 @@ use rusqlite::{OptionalExtension as _, params};
 use crate::catalog::filter::Filter;
 use crate::event::Seq;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
+use crate::store::sqlite::verbs::head::log_end;
 use crate::store::sqlite::verbs::positions::{
-    Segment, before_oldest, head, kind_text, segments, type_names,
+    Segment, before_oldest, kind_text, segments, type_names,
 };
 use crate::store::subscriptions::{
     Definition, Generation, Kind, Start, Subscribed, SubscriptionId,
@@ -79,7 +80,7 @@ fn find(tx: &Tx<'_>, definition: &Definition) -> Result<Option<SubscriptionId>, 
 }
 
 fn create(tx: &Tx<'_>, definition: &Definition) -> Result<Subscribed, Error> {
-    let head = head(tx)?;
+    let head = log_end(tx.conn)?;
     let after = match (definition.kind, definition.start) {
         (Kind::Live, _) | (Kind::Durable, Start::Now) => head,
         (Kind::Durable, Start::Beginning) => before_oldest(tx)?,
@@ -122,7 +123,7 @@ fn replace(
     definition: &Definition,
 ) -> Result<i64, Error> {
     // Two versions made at one place: the earlier one is for nothing, its range is empty.
-    let begin = (head(tx)? + 1).max(current.valid_from);
+    let begin = (log_end(tx.conn)? + 1).max(current.valid_from);
     for sql in [
         "UPDATE subscription_versions SET valid_to = ?3 WHERE subscription = ?1 AND number = ?2",
         "UPDATE subscription_types SET valid_to = ?3 WHERE subscription = ?1 AND version = ?2",

@@ -5,7 +5,8 @@ use rusqlite::params;
 use crate::event::Seq;
 use crate::store::Error;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
-use crate::store::sqlite::verbs::positions::{head, standing};
+use crate::store::sqlite::verbs::head::log_end;
+use crate::store::sqlite::verbs::positions::standing;
 use crate::store::subscriptions::{Kind, SubscriptionId};
 
 /// See [`crate::store::Subscriptions::unsubscribe`].
@@ -25,7 +26,7 @@ impl Verb for Unsubscribe {
         if standing.kind == Kind::Live && !standing.ended {
             let at = match self.at {
                 Some(seq) => seq.0,
-                None => head(tx)? + 1,
+                None => log_end(tx.conn)? + 1,
             };
             end_live(tx, self.id, at)?;
         }

@@ -10,7 +10,8 @@ use crate::store::pages::{self, OldestReader};
 use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::room::{self, Bounds};
 use crate::store::sqlite::verb::{Plain, Question, Tx};
-use crate::store::sqlite::verbs::positions::{before_oldest, head, natural};
+use crate::store::sqlite::verbs::head::log_end;
+use crate::store::sqlite::verbs::positions::{before_oldest, natural};
 use crate::store::upkeep::Figures;
 
 /// See [`crate::store::Upkeep::figures`].
@@ -46,7 +47,7 @@ impl Question for LogFigures {
         let write_lock = write_lock::held(&self.presence, &self.wal)?;
         notes.extend(write_lock.as_ref().map(write_lock::text));
         Ok(Figures {
-            head: Seq(head(tx)?),
+            head: Seq(log_end(tx.conn)?),
             oldest: Seq(before_oldest(tx)? + 1),
             file_bytes: size(&self.database),
             wal_bytes,

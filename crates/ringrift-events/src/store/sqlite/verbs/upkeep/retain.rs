@@ -10,8 +10,9 @@ use crate::store::pages::Bells;
 use crate::store::sqlite::room::bytes_in_use;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::ending::{UNFINISHED, end_open_work, record_ended_redeliveries};
+use crate::store::sqlite::verbs::head::log_end;
 use crate::store::sqlite::verbs::positions::{
-    Standing, before_oldest, count_matching, durable, head, segments, set_cursor,
+    Standing, before_oldest, count_matching, durable, segments, set_cursor,
 };
 use crate::store::sqlite::verbs::record::{About, verdict};
 use crate::store::subscriptions::SubscriptionId;
@@ -231,7 +232,7 @@ impl Step<'_> {
         ])?;
         self.count_events(gone);
         let full = i64::try_from(gone).unwrap_or(i64::MAX) >= most;
-        Ok(match (full, youngest < cutoff && to < head(tx)?) {
+        Ok(match (full, youngest < cutoff && to < log_end(tx.conn)?) {
             (true, _) => from,
             (false, true) => to,
             (false, false) => 0,
@@ -240,7 +241,7 @@ impl Step<'_> {
 
     /// How many events are to go because the log is above a bound.
     fn above_bound(&self, tx: &Tx<'_>) -> Result<Option<i64>, Error> {
-        let events = head(tx)?.saturating_sub(before_oldest(tx)?);
+        let events = log_end(tx.conn)?.saturating_sub(before_oldest(tx)?);
         let bound = |most: u64| i64::try_from(most).unwrap_or(i64::MAX);
         let events = events.saturating_sub(bound(self.rules.log_events_max));
         if bytes_in_use(tx.conn)? > bound(self.rules.log_bytes_max) {
@@ -364,7 +365,7 @@ impl Step<'_> {
 /// Ends what an orphaned subscription owes. Answers how many deliveries that were.
 fn lapse(tx: &Tx<'_>, standing: &Standing) -> Result<u64, Error> {
     let versions = segments(tx, standing.id)?;
-    let head = head(tx)?;
+    let head = log_end(tx.conn)?;
     let of = Some((standing.id, standing.generation));
     let unsettled = count_matching(tx, &versions, (standing.settled, head), of)?;
     record_ended_redeliveries(tx, standing, i64::MAX, Code::StExpired, None)?;
