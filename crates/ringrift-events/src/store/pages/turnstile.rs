@@ -68,6 +68,30 @@ impl Turnstile {
             turn,
         }
     }
+
+    /// Wakes the first in line if nobody has the turn: see [`Guard::end_quietly`].
+    pub(crate) fn rest(&self) {
+        if let Some(cells) = self.shared.cells()
+            && cells.holder.load(Ordering::SeqCst) == 0
+        {
+            wake(cells, cells.first.load(Ordering::SeqCst));
+        }
+    }
+}
+
+impl Guard {
+    /// Ends the turn for one that may soon want another: waking a process that sleeps in line costs
+    /// more than a transaction, so only one that has waited too long is woken. The others are when
+    /// whoever had the turn calls [`Turnstile::rest`], or after [`STARVES_AFTER`].
+    pub(crate) fn end_quietly(mut self) {
+        if let (Some(turn), Some(cells)) = (self.turn.take(), self.shared.cells()) {
+            if cells.starving.load(Ordering::SeqCst) != 0 {
+                end(cells, turn);
+            } else {
+                change(&cells.holder, turn, 0);
+            }
+        }
+    }
 }
 
 impl Drop for Guard {

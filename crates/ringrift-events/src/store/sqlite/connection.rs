@@ -71,10 +71,11 @@ fn prepared(path: &Path, purpose: Use, busy: Duration) -> rusqlite::Result<Conne
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     // Rows of the log name processes and subscriptions that retention may remove first.
     conn.pragma_update(None, "foreign_keys", false)?;
-    // The page cache, in KiB when negative: enough for the log's end and the hot tables.
-    conn.pragma_update(None, "cache_size", -16_384)?;
     match purpose {
         Use::Write => {
+            // The page cache, in KiB when negative: the log's end, the hot tables, and what the
+            // largest transaction changes.
+            conn.pragma_update(None, "cache_size", -16_384)?;
             // NORMAL: a commit survives the death of any process; the WAL is synced before a
             // checkpoint reuses it. Power durability syncs outside the lock instead of FULL.
             conn.pragma_update(None, "synchronous", "NORMAL")?;
@@ -83,6 +84,9 @@ fn prepared(path: &Path, purpose: Use, busy: Duration) -> rusqlite::Result<Conne
             conn.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
         }
         Use::Read | Use::ReadOnly | Use::Immutable => {
+            // A page of the log is read once, in order; what is asked for again lies in the
+            // kernel's cache, which all processes share.
+            conn.pragma_update(None, "cache_size", -2_048)?;
             conn.pragma_update(None, "query_only", true)?;
         }
     }

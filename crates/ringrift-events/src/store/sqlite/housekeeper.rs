@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use super::checkpoint;
 use super::inbox::Taken;
 use super::line::{Line, Notice};
+use super::raw;
 use super::room::Bounds;
 use super::watch::FileWatch;
 use crate::store::{Error, ErrorCode};
@@ -99,8 +100,10 @@ impl Housekeeper {
             .checkpoint_due
             .store(pages + WAL_PAGES, Ordering::Release);
         match checkpoint::passive(&self.conn) {
-            // Commits have come meanwhile: only the writer itself can copy the last ones.
+            // Commits have come meanwhile: only the writer itself can copy the last ones. It finds
+            // the disk with little left to do.
             Ok(copied) if !copied.busy => {
+                raw::sync_file(&self.conn);
                 self.line.finish_checkpoint.store(true, Ordering::Release);
             }
             // Somebody else is copying.

@@ -82,8 +82,21 @@ impl<T> Inbox<T> {
         at_most: Duration,
         fits: impl FnMut(&T) -> bool,
     ) -> Taken<T> {
+        self.take_or_rest(max, at_most, fits, || {})
+    }
+
+    /// The same; calls `rest` before it sleeps.
+    pub(super) fn take_or_rest(
+        &self,
+        max: usize,
+        at_most: Duration,
+        fits: impl FnMut(&T) -> bool,
+        rest: impl FnOnce(),
+    ) -> Taken<T> {
         let is_filled = || self.length.load(Ordering::Acquire) > 0;
-        self.takers.wait(SPINS, is_filled);
+        if !self.takers.wait(SPINS, is_filled) {
+            rest();
+        }
         let mut state = self.until_filled(at_most);
         if state.queue.is_empty() && state.closed {
             return Taken::Closed;

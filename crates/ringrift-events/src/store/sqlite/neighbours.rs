@@ -29,6 +29,13 @@ impl Neighbours {
         self.turnstile.as_ref().map(|line| line.enter(at_most))
     }
 
+    /// This process wants no turn for a while: see [`Guard::end_quietly`].
+    pub(super) fn rest(&self) {
+        if let Some(line) = &self.turnstile {
+            line.rest();
+        }
+    }
+
     /// Tells whoever listens to these bells that something is new.
     pub(super) fn ring(&self, bells: Bells) {
         self.presence.ring(bells);

@@ -31,6 +31,19 @@ pub(super) fn read_file(conn: &Connection, offset: i64, into: &mut [u8]) -> bool
     code == ffi::SQLITE_OK
 }
 
+/// Has the disk take what was written to the database file. No substitute for the sync of a
+/// checkpoint, which decides what may be written over and tells of a failure: that one only finds
+/// less left to do.
+pub(super) fn sync_file(conn: &Connection) {
+    if let Some((file, methods)) = file_of(conn)
+        && let Some(sync) = methods.xSync
+    {
+        let how = ffi::SQLITE_SYNC_NORMAL | ffi::SQLITE_SYNC_DATAONLY;
+        // SAFETY: the file object is the open connection's; nothing in memory is touched.
+        unsafe { sync(file, how) };
+    }
+}
+
 /// Takes SQLite's exclusive lock on the database file, without reading it; `false` when anybody
 /// else has a share of it. Only on a connection that has read nothing and reads nothing afterwards:
 /// it knows nothing of this lock, and gives it up when it is closed.

@@ -16,7 +16,12 @@ use rusqlite::Connection;
 use super::connection::{Use, connect};
 use super::identity::{self, FileId};
 use super::raw;
+use crate::clock::{Clock as _, SystemClock};
 use crate::store::{Error, ErrorCode};
+
+/// A look as young as this still holds: the one after a commit is the one before the next, where
+/// commits follow one another.
+const HOLDS_FOR: Duration = Duration::from_micros(50);
 
 /// What every SQLite file begins with.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -33,6 +38,8 @@ pub(super) struct FileWatch {
     counter: Arc<AtomicU32>,
     /// Where the incarnation stands in the file, once it is there.
     identity: Option<Identity>,
+    /// When it last looked and found all well, by the monotonic clock.
+    looked_at: Duration,
 }
 
 #[derive(Clone, Copy)]
@@ -51,6 +58,7 @@ impl FileWatch {
             file,
             counter: Arc::new(AtomicU32::new(counter(conn).unwrap_or(0))),
             identity: identity_of(conn)?,
+            looked_at: Duration::ZERO,
         })
     }
 
@@ -63,6 +71,15 @@ impl FileWatch {
     pub(super) fn sharing(mut self, seen: Arc<AtomicU32>) -> FileWatch {
         self.counter = seen;
         self
+    }
+
+    /// Looks, unless it has only just done so.
+    pub(super) fn look_if_due(&mut self, conn: &Connection) -> Result<(), Error> {
+        let now = SystemClock.monotonic();
+        if now.saturating_sub(self.looked_at) <= HOLDS_FOR {
+            return Ok(());
+        }
+        self.look(conn)
     }
 
     /// Looks; the error says what lies there now.
@@ -90,6 +107,7 @@ impl FileWatch {
                 self.look_again(conn, identity.incarnation)?;
             }
         }
+        self.looked_at = SystemClock.monotonic();
         Ok(())
     }
 

@@ -81,10 +81,12 @@ impl Writer {
         }
         loop {
             let mut bytes = 0;
-            let taken = line.writes.take(BATCH_MAX, NAP, |request| {
+            let fits = |request: &Box<dyn Request>| {
                 bytes += request.bytes();
                 bytes <= BATCH_BYTES_MAX
-            });
+            };
+            let rest = || self.neighbours.rest();
+            let taken = line.writes.take_or_rest(BATCH_MAX, NAP, fits, rest);
             match taken {
                 Taken::Some(batch) => self.serve(batch),
                 Taken::Nothing => {}
@@ -118,7 +120,7 @@ impl Writer {
             let turn = self.neighbours.enter(TURN);
             if let Err(error) = self.begin() {
                 // What makes no sense may be somebody else's file.
-                let error = self.look_at_file().err().unwrap_or(error);
+                let error = self.look_at_file(FileWatch::look).err().unwrap_or(error);
                 drop(turn);
                 waiting.for_each(|request| self.line.refuse(request, error.clone()));
                 return;
@@ -140,7 +142,9 @@ impl Writer {
                     self.answer(done, committed, rings);
                     // Still in our turn: nobody commits in between.
                     self.finish_checkpoint();
-                    drop(turn);
+                    if let Some(turn) = turn {
+                        turn.end_quietly();
+                    }
                 }
                 Ran::RolledBack(error) => {
                     drop(turn);
@@ -217,7 +221,7 @@ impl Writer {
                 .line
                 .poison("a sync of the log failed earlier; nothing is durable until every process has closed and the store was checked".to_owned()));
         }
-        if asked {
+        if asked && !self.neighbours.syncs() {
             self.neighbours.begin_syncing(head::log_end(&self.conn)?);
         }
         Ok(sync)
@@ -226,7 +230,7 @@ impl Writer {
     /// Answers up to where the log must be synced before anybody is answered, if it must.
     fn commit(&mut self, sync: bool) -> Result<Option<i64>, Error> {
         // Nothing is written into a file that somebody put in place of ours.
-        if let Err(error) = self.look_at_file() {
+        if let Err(error) = self.look_at_file(FileWatch::look_if_due) {
             self.roll_back();
             return Err(error);
         }
@@ -243,7 +247,8 @@ impl Writer {
             Ok(_) => {
                 self.line.commits.fetch_add(1, Ordering::AcqRel);
                 // A commit into a file that was taken away meanwhile is in nobody's log.
-                self.look_at_file().map_err(Error::unknown_outcome)?;
+                self.look_at_file(FileWatch::look)
+                    .map_err(Error::unknown_outcome)?;
                 Ok(sync_to)
             }
             Err(error) => {
@@ -300,11 +305,14 @@ impl Writer {
         }
     }
 
-    fn look_at_file(&mut self) -> Result<(), Error> {
+    fn look_at_file(
+        &mut self,
+        look: fn(&mut FileWatch, &Connection) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let Some(watch) = &mut self.watch else {
             return Ok(());
         };
-        watch.look(&self.conn).inspect_err(|error| {
+        look(watch, &self.conn).inspect_err(|error| {
             self.line.mark_replaced(error.clone());
         })
     }

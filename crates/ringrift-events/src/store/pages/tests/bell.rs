@@ -176,6 +176,23 @@ fn a_process_that_is_stopped_in_line_holds_up_one_writer_once() {
 }
 
 #[test]
+fn one_that_waits_in_line_has_its_turn_though_the_holder_ended_quietly() {
+    let home = Home::new();
+    let shared = shared(&home);
+    let turnstile = Turnstile::new(std::sync::Arc::clone(&shared));
+    let guard = turnstile.enter(super::AT_MOST);
+    let cells = shared.cells().unwrap();
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| turnstile.enter(super::AT_MOST).in_turn());
+        while cells.next.load(std::sync::atomic::Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        guard.end_quietly();
+        assert!(second.join().unwrap());
+    });
+}
+
+#[test]
 fn what_is_synced_is_known_per_incarnation_and_never_goes_back() {
     let home = Home::new();
     let shared = shared(&home);
