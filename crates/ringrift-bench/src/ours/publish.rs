@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::Result;
-use ringrift_events::router::{Publishing, Router};
+use ringrift_events::router::Router;
 
 use super::{event, open};
 use crate::orders::{Orders, ready};
@@ -46,7 +46,7 @@ pub(crate) fn run(orders: &Orders) -> Result<Outcome> {
     let outcome = match (orders.batch, orders.in_flight) {
         (1, 1) => waiting(system.router(), orders.lasts),
         (1, many) => pipelined(system.router(), orders.lasts, many),
-        (batch, _) => batches(system.router(), orders.lasts, batch),
+        (batch, many) => batches(system.router(), orders.lasts, many, batch),
     };
     system.close();
     outcome
@@ -65,29 +65,38 @@ fn waiting(router: &Router, lasts: Duration) -> Result<Outcome> {
 }
 
 fn pipelined(router: &Router, lasts: Duration, many: usize) -> Result<Outcome> {
+    flying(lasts, many, || {
+        let publishing = router.publish(event())?;
+        Ok(move || Ok(publishing.wait().map(|_| 1)?))
+    })
+}
+
+fn batches(router: &Router, lasts: Duration, many: usize, batch: usize) -> Result<Outcome> {
+    flying(lasts, many, || {
+        let events = (0..batch).map(|_| event()).collect();
+        let publishing = router.publish_many(events)?;
+        Ok(move || Ok(publishing.wait()?.len()))
+    })
+}
+
+/// Begins one after the other, and waits for the first of them where so many are on their way.
+fn flying<Wait: FnOnce() -> Result<usize>>(
+    lasts: Duration,
+    many: usize,
+    mut begin: impl FnMut() -> Result<Wait>,
+) -> Result<Outcome> {
     let (began, mut count) = (now(), 0);
-    let mut flying: VecDeque<Publishing> = VecDeque::with_capacity(many);
+    let mut flying: VecDeque<Wait> = VecDeque::with_capacity(many);
     while since(began) < lasts {
         if flying.len() == many
             && let Some(first) = flying.pop_front()
         {
-            first.wait()?;
-            count += 1;
+            count += first()?;
         }
-        flying.push_back(router.publish(event())?);
+        flying.push_back(begin()?);
     }
     for rest in flying {
-        rest.wait()?;
-        count += 1;
-    }
-    Ok(Outcome::new(count, since(began)))
-}
-
-fn batches(router: &Router, lasts: Duration, batch: usize) -> Result<Outcome> {
-    let (began, mut count) = (now(), 0);
-    while since(began) < lasts {
-        let events = (0..batch).map(|_| event()).collect();
-        count += router.publish_many(events)?.wait()?.len();
+        count += rest()?;
     }
     Ok(Outcome::new(count, since(began)))
 }

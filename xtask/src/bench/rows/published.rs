@@ -17,7 +17,8 @@ const BY_THOUSANDS: Contestant = Contestant::limit("SQLite, one index, 1,000 row
 const SYNC: Contestant = Contestant::limit("fdatasync of one file", Class::Power);
 const SYNCED_ROWS: Contestant = Contestant::limit("SQLite FULL, 256 rows", Class::Power);
 const PIPELINED: Contestant = Contestant::product("ours, 256 in flight", Class::Process);
-const BATCHES: Contestant = Contestant::product("ours, publish_many of 1,000", Class::Process);
+const BATCHES: Contestant =
+    Contestant::product("ours, 2 publish_many of 1,000 in flight", Class::Process);
 
 pub(super) fn rows(size: &Size) -> Vec<Row> {
     let seconds = size.lasts.as_secs_f64();
@@ -90,7 +91,7 @@ fn pipelined(size: &Size, publish: &str) -> Row {
     let flying = format!("{publish} --in-flight {IN_FLIGHT}");
     let scenes = vec![
         scene(PIPELINED, 1, &flying),
-        scene(BATCHES, 1, &format!("{publish} --batch 1000")),
+        scene(BATCHES, 1, &format!("{publish} --batch 1000 --in-flight 2")),
         scene(HONKER, 1, &format!("{publish} --batch 100")),
         scene(REDIS, 1, &flying),
         scene(JETSTREAM, 1, &flying),
