@@ -40,6 +40,7 @@ fn work(orders: &Orders) -> Result<Outcome> {
         "in-process" => ours::in_process::run(orders),
         "steady" => ours::steady::run(orders),
         "large" => ours::large::run(orders),
+        "retain" => ours::retain::run(orders),
         "size" => ours::size::run(orders),
         "limit-fill" => limits::rows::fill(orders),
         "limit-rows" => limits::rows::run(orders),

@@ -55,6 +55,7 @@ pub(super) const WORST: Figure = less("worst", "µs");
 pub(super) const IDLE: Figure = less("idle_percent", "% of a core, waiting");
 pub(super) const BUSY: Figure = less("percent", "% of a core a process");
 pub(super) const LOST: Figure = less("lost", "lost");
+pub(super) const KEPT: Figure = less("kept_seconds", "s of events kept");
 pub(super) const RESIDENT: Figure = less("resident_mb", "MB resident");
 pub(super) const AROUND: Figure = less("bytes_around", "bytes an event around its payload");
 pub(super) const PUBLISH: Figure = less("publish_us", "µs a publish");

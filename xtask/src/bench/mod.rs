@@ -67,6 +67,8 @@ struct Size {
     idle: Duration,
     /// The steady load: how long, and events a second.
     steady: (Duration, u32),
+    /// How long events come and go.
+    retained: Duration,
     /// Events whose file is weighed.
     weighed: usize,
     /// Whether eight processes publish as well.
@@ -86,6 +88,7 @@ impl Size {
                 paced: 100,
                 idle: Duration::from_secs(1),
                 steady: (Duration::from_secs(5), 500),
+                retained: Duration::from_secs(5),
                 weighed: 3_000,
                 eight: false,
                 large,
@@ -98,6 +101,7 @@ impl Size {
             paced: 400,
             idle: Duration::from_secs(5),
             steady: (Duration::from_secs(60) * ask.minutes, 500),
+            retained: Duration::from_secs(10),
             weighed: 10_000,
             eight: true,
             large,
@@ -113,6 +117,7 @@ impl Size {
             paced: 20,
             idle: Duration::from_millis(100),
             steady: (Duration::from_secs(1), 80),
+            retained: Duration::from_millis(300),
             weighed: 300,
             eight: false,
             large: None,

@@ -6,6 +6,7 @@ pub(crate) mod in_process;
 pub(crate) mod large;
 pub(crate) mod publish;
 pub(crate) mod receive;
+pub(crate) mod retain;
 pub(crate) mod size;
 pub(crate) mod steady;
 
@@ -33,6 +34,11 @@ const LOOK: Duration = Duration::from_millis(1);
 
 /// Opens the home; only the durability differs from what everybody gets.
 fn open(orders: &Orders) -> Result<System> {
+    open_with(orders, &[])
+}
+
+/// The same, with settings of its own.
+fn open_with(orders: &Orders, settings: &[&str]) -> Result<System> {
     std::fs::create_dir_all(&orders.home)?;
     let mut sources = ConfigSources::of_process(Home::at(&orders.home));
     let durability = if orders.power { "power" } else { "process" };
@@ -41,6 +47,8 @@ fn open(orders: &Orders) -> Result<System> {
         "store.disk_free_min_percent=0".to_owned(),
         format!("store.durability={durability}"),
     ];
+    let settings = settings.iter().map(|&one| one.to_owned());
+    sources.flags.extend(settings);
     Ok(System::open(Config::load(sources)?)?)
 }
 

@@ -4,7 +4,7 @@ use super::{Row, Scene};
 use crate::bench::Size;
 use crate::bench::contestants::{Class, Contestant, OURS};
 use crate::bench::goals::{number, times};
-use crate::bench::measured::{AROUND, BUSY, CLAIM, EXPLAIN, LOST, P99, PUBLISH, RESIDENT};
+use crate::bench::measured::{AROUND, BUSY, CLAIM, EXPLAIN, KEPT, LOST, P99, PUBLISH, RESIDENT};
 
 /// Processes of the steady load.
 const PROCESSES: usize = 8;
@@ -18,9 +18,16 @@ const SMALL: usize = 100_000;
 const AT_SMALL: Contestant = Contestant::product("at 100,000 events", Class::Process);
 const AT_LARGE: Contestant = Contestant::product("ours, at 10 million", Class::Process);
 
+const KEEPS: Contestant = Contestant::product("without retention", Class::Process);
+const LETS_GO: Contestant = Contestant::product("ours, keeping a second", Class::Process);
+
+/// Events a second that come and go.
+const COME_AND_GO: u32 = 5_000;
+
 pub(super) fn rows(size: &Size) -> Vec<Row> {
     let mut rows = vec![steady(size)];
     rows.extend(size.large.map(large));
+    rows.push(retained(size));
     rows.push(weighed(size));
     rows
 }
@@ -61,6 +68,26 @@ fn large(events: usize) -> Row {
         scenes: vec![scene(AT_SMALL, SMALL), scene(AT_LARGE, events)],
         goals: figures.map(|one| times(one, 1.3, AT_SMALL.name)).to_vec(),
         rounds: 1,
+    }
+}
+
+/// Retention looks once a second for what is older than one: what is kept lies between one second
+/// and two, and a little.
+fn retained(size: &Size) -> Row {
+    let seconds = size.retained.as_secs_f64();
+    let scene = |contestant, kind| {
+        let words = format!("retain --seconds {seconds} --rate {COME_AND_GO} --handler {kind}");
+        Scene::of(contestant, 1, &words)
+    };
+    Row {
+        name: "retention".to_owned(),
+        work: format!(
+            "publish {COME_AND_GO} a second, waiting for each, while retention deletes as many"
+        ),
+        figure: P99,
+        scenes: vec![scene(KEEPS, "keeps"), scene(LETS_GO, "lets-go")],
+        goals: vec![times(P99, 2.0, KEEPS.name), number(KEPT, 3.0)],
+        rounds: size.rounds,
     }
 }
 

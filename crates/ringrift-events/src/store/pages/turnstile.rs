@@ -85,10 +85,10 @@ impl Guard {
     /// whoever had the turn calls [`Turnstile::rest`], or after [`STARVES_AFTER`].
     pub(crate) fn end_quietly(mut self) {
         if let (Some(turn), Some(cells)) = (self.turn.take(), self.shared.cells()) {
-            if cells.starving.load(Ordering::SeqCst) != 0 {
-                end(cells, turn);
-            } else {
-                change(&cells.holder, turn, 0);
+            // In this order: who begins to starve meanwhile looks at the holder once more.
+            let ended = change(&cells.holder, turn, 0);
+            if ended && cells.starving.load(Ordering::SeqCst) != 0 {
+                wake(cells, cells.first.load(Ordering::SeqCst));
             }
         }
     }
@@ -204,7 +204,10 @@ impl Line<'_> {
             if ahead == 0 {
                 if waited >= STARVES_AFTER {
                     let mark = self.ticket.wrapping_add(1).max(1);
-                    cells.starving.store(mark, Ordering::SeqCst);
+                    if cells.starving.swap(mark, Ordering::SeqCst) != mark {
+                        // A turn that ended just before woke nobody.
+                        continue;
+                    }
                 } else {
                     nap = STARVES_AFTER.saturating_sub(waited);
                 }
