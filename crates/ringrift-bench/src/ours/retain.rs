@@ -2,7 +2,10 @@
 
 use anyhow::{Result, bail};
 
-use super::{event, open_with};
+use ringrift_events::handler::Function;
+use ringrift_events::router::Subscribe;
+
+use super::{TYPE, event, open_with};
 use crate::orders::{Orders, ready};
 use crate::outcome::{Outcome, now, since};
 
@@ -18,6 +21,11 @@ pub(crate) fn run(orders: &Orders) -> Result<Outcome> {
         other => bail!("a log keeps or lets-go, not {other}"),
     };
     let system = open_with(orders, rules)?;
+    // Somebody handles them; what nobody settled is not let go.
+    let subscribe = Subscribe::durable("bench-retain").to([TYPE]);
+    system
+        .router()
+        .subscribe(subscribe, Function::immediate(|_| Ok(())))?;
     ready()?;
     let (began, mut took) = (now(), Vec::new());
     while since(began) < orders.lasts {
