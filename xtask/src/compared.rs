@@ -21,7 +21,7 @@ type Values = BTreeMap<String, Vec<f64>>;
 
 /// Measures both.
 pub(crate) fn run() -> Result<Vec<Figure>> {
-    let interpreter = python::released()?;
+    let interpreter = python::built_in(python::Profile::Release)?;
     let (mut rust, mut python) = (Values::new(), Values::new());
     for _ in 0..ROUNDS {
         let bench = ["bench", "--locked", "-p", "ringrift-events"];

@@ -81,14 +81,16 @@ impl Profile {
 
 /// Builds the wheel and installs it anew; the interpreter that has it.
 pub(crate) fn built(steps: &mut Steps) -> Option<PathBuf> {
-    steps.step("python: wheel, installed anew", || {
-        installed(&wheel(Profile::Dev)?, "tested")
-    })
+    steps.step("python: wheel, installed anew", || built_in(Profile::Dev))
 }
 
-/// The same in release, beside the other.
-pub(crate) fn released() -> Result<PathBuf> {
-    installed(&wheel(Profile::Release)?, "measured")
+/// The same without a step of its own; one in release lies beside the other.
+pub(crate) fn built_in(profile: Profile) -> Result<PathBuf> {
+    let name = match profile {
+        Profile::Dev => "tested",
+        Profile::Release => "measured",
+    };
+    installed(&wheel(profile)?, name)
 }
 
 /// Every step about the package that is installed there; `long` for tests at full size.
@@ -154,13 +156,15 @@ fn interpreter() -> &'static str {
     }
 }
 
-fn environment(place: &Path) -> Result<()> {
+/// Makes an environment anew.
+pub(crate) fn environment(place: &Path) -> Result<()> {
     run(Command::new(interpreter())
         .args(["-m", "venv", "--clear"])
         .arg(place))
 }
 
-fn pip(environment: &Path) -> Command {
+/// The command that installs into one.
+pub(crate) fn pip(environment: &Path) -> Command {
     let mut command = Command::new(environment.join("bin/python"));
     command.args([
         "-m",

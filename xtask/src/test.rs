@@ -79,7 +79,9 @@ pub(crate) fn run(long: bool) -> bool {
             }
             steps.step("demo", || demo::run(&programs));
             steps.step("instructions", || instructions::check(&programs, false));
-            steps.step("bench: every worker works", || bench::smoke(&programs));
+            steps.step("bench: every worker works", || {
+                bench::smoke(&programs, python.clone())
+            });
         }
         if let Some(python) = &python {
             python::run_in(&mut steps, python, long, &mut count);

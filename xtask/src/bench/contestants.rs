@@ -28,6 +28,34 @@ pub(super) enum By {
     JetStream,
     /// litequeue, in Python; no server.
     Litequeue,
+    /// The product's Python package.
+    Package,
+    /// Python's `sqlite3` alone, a limit.
+    PlainLimit,
+    /// The same in the shape of the queue that the product takes the place of.
+    PlainQueue,
+    /// honker's Python package; no server.
+    PyHonker,
+    /// redis-py, on Redis' server of this class.
+    PyRedis,
+}
+
+/// On which side a contestant stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Ours,
+    Limit,
+    Peer,
+}
+
+impl By {
+    /// Whose server it talks to.
+    pub(super) fn server(self) -> By {
+        match self {
+            By::PyRedis => By::Redis,
+            other => other,
+        }
+    }
 }
 
 /// What an acknowledged event outlives. Different classes are different promises.
@@ -64,14 +92,30 @@ impl Contestant {
         Contestant { name, by, class }
     }
 
-    /// Whether its worker is of this workspace: one that fails is a failure of ours.
+    /// Whether its worker needs nothing of others: one that fails is a failure of ours.
     pub(super) fn is_built_here(self) -> bool {
-        matches!(self.by, By::Product | By::Limit | By::Channels)
+        self.side() != Side::Peer || matches!(self.by, By::Channels | By::PlainQueue)
     }
 
-    /// Whether ours is compared with it as with another system.
-    pub(super) fn is_peer(self) -> bool {
-        !matches!(self.by, By::Product | By::Limit)
+    /// Whether it wants the interpreter that has the package: what is compared in Python runs on one.
+    pub(super) fn is_on_package(self) -> bool {
+        matches!(self.by, By::Package | By::PlainLimit | By::PlainQueue)
+    }
+
+    /// On which side it stands: ours is compared with a peer as with another system.
+    pub(super) fn side(self) -> Side {
+        match self.by {
+            By::Product | By::Package => Side::Ours,
+            By::Limit | By::PlainLimit => Side::Limit,
+            By::Channels
+            | By::Honker
+            | By::Redis
+            | By::JetStream
+            | By::Litequeue
+            | By::PlainQueue
+            | By::PyHonker
+            | By::PyRedis => Side::Peer,
+        }
     }
 }
 
@@ -91,6 +135,14 @@ pub(super) const JETSTREAM: Contestant = peer("JetStream", By::JetStream, Class:
 pub(super) const JETSTREAM_ALWAYS: Contestant =
     peer("JetStream always", By::JetStream, Class::Power);
 pub(super) const LITEQUEUE: Contestant = peer("litequeue", By::Litequeue, Class::Process);
+pub(super) const PACKAGE: Contestant = peer("ours", By::Package, Class::Process);
+pub(super) const PACKAGE_AWAITED: Contestant = peer("ours, awaited", By::Package, Class::Process);
+pub(super) const PLAIN_QUEUE: Contestant =
+    peer("sqlite3, a row a commit", By::PlainQueue, Class::Process);
+pub(super) const PLAIN_CURSOR: Contestant =
+    peer("sqlite3, a saved cursor", By::PlainLimit, Class::Process);
+pub(super) const PY_HONKER: Contestant = peer("honker", By::PyHonker, Class::Process);
+pub(super) const PY_REDIS: Contestant = peer("redis-py", By::PyRedis, Class::Process);
 
 /// How each peer is set up, one line a peer.
 pub(super) const SET_UP: &[(&str, &str)] = &[
@@ -118,5 +170,13 @@ pub(super) const SET_UP: &[(&str, &str)] = &[
     (
         "litequeue",
         "from PyPI, in Python; WAL, synchronous=NORMAL: its defaults; polled each millisecond",
+    ),
+    (
+        "honker from Python",
+        "its package on PyPI, older than its crate; a stream with its defaults, its iterator awaited",
+    ),
+    (
+        "redis-py",
+        "on Redis everysec; a consumer group; its plain client, but to wait for events its asyncio client",
     ),
 ];

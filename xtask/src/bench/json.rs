@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 
-use super::contestants::By;
+use super::contestants::Side;
 use super::measured::{Line, Measured};
 
 /// The object of `--json`.
@@ -21,7 +21,7 @@ fn row(row: &Measured) -> Value {
     let peers: Map<String, Value> = row
         .lines
         .iter()
-        .filter(|line| line.contestant.is_peer())
+        .filter(|line| line.contestant.side() == Side::Peer)
         .map(|line| (line.contestant.name.to_owned(), json!(line.get(figure))))
         .collect();
     json!({
@@ -38,10 +38,10 @@ fn row(row: &Measured) -> Value {
 }
 
 fn line(line: &Line) -> Value {
-    let kind = match line.contestant.by {
-        By::Product => "ours",
-        By::Limit => "limit",
-        By::Channels | By::Honker | By::Redis | By::JetStream | By::Litequeue => "peer",
+    let kind = match line.contestant.side() {
+        Side::Ours => "ours",
+        Side::Limit => "limit",
+        Side::Peer => "peer",
     };
     let names = line.runs.last().map(|run| run.names().collect::<Vec<_>>());
     let figures: Map<String, Value> = names

@@ -6,7 +6,7 @@ use std::fmt;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::contestants::{By, Contestant};
+use super::contestants::{Contestant, Side};
 use super::rows::{Row, Scene};
 
 /// A row with what every contestant did.
@@ -167,7 +167,7 @@ impl Measured {
     /// The limit, if the row has one.
     pub(super) fn limit(&self) -> Option<f64> {
         let mut lines = self.lines.iter();
-        let limit = lines.find(|line| line.contestant.by == By::Limit);
+        let limit = lines.find(|line| line.contestant.side() == Side::Limit);
         limit.and_then(|line| line.get(self.row.figure))
     }
 }

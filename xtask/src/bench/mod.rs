@@ -26,6 +26,7 @@ use measured::{Line, Measured};
 use rows::Row;
 
 use crate::built::{self, Program};
+use crate::python::{self, Profile};
 
 /// What is asked for.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -129,10 +130,14 @@ impl Size {
 pub(crate) fn run(ask: &Ask) -> Result<()> {
     let programs = built::workers(!ask.smoke)?;
     if ask.smoke {
-        return smoke(&programs);
+        return smoke(&programs, Some(python::built_in(Profile::Dev)?));
     }
-    let field = Field::prepare(built::worker(&programs)?, ask.peers)?;
-    let (measured, failed) = measure(ask, &Size::of(ask), &field)?;
+    let rows = wanted(ask, &Size::of(ask))?;
+    let in_python = rows.iter().any(Row::needs_package);
+    let package = in_python.then(|| python::built_in(Profile::Release));
+    let peers_of = ask.peers.then_some(rows.as_slice());
+    let field = Field::prepare(built::worker(&programs)?, package.transpose()?, peers_of)?;
+    let (measured, failed) = measure(rows, &field);
     if let Some(file) = &ask.json {
         let text = json::object(&measured)?;
         std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
@@ -141,10 +146,11 @@ pub(crate) fn run(ask: &Ask) -> Result<()> {
     none(&failed)
 }
 
-/// Every row in its smallest size, on programs built as the tests are: nothing is said of speed.
-pub(crate) fn smoke(programs: &[Program]) -> Result<()> {
-    let field = Field::prepare(built::worker(programs)?, false)?;
-    let (_, failed) = measure(&Ask::default(), &Size::smoke(), &field)?;
+/// Every row in its smallest size, on programs built as the tests are, those of Python where the package
+/// could be built: nothing is said of speed.
+pub(crate) fn smoke(programs: &[Program], package: Option<PathBuf>) -> Result<()> {
+    let field = Field::prepare(built::worker(programs)?, package, None)?;
+    let (_, failed) = measure(rows::all(&Size::smoke()), &field);
     none(&failed)
 }
 
@@ -153,23 +159,29 @@ fn none(failed: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The rows, and what failed in them.
-fn measure(ask: &Ask, size: &Size, field: &Field) -> Result<(Vec<Measured>, Vec<String>)> {
-    let all = rows::all(size, field);
-    check_names(&ask.only, &all)?;
-    let wanted = |row: &Row| {
+/// The rows that are asked for.
+fn wanted(ask: &Ask, size: &Size) -> Result<Vec<Row>> {
+    let mut rows = rows::all(size);
+    check_names(&ask.only, &rows)?;
+    rows.retain(|row| {
         let begins = |name: &String| row.name.starts_with(name.as_str());
         ask.only.is_empty() || ask.only.iter().any(begins)
-    };
+    });
+    Ok(rows)
+}
+
+/// What came of the rows, by those who are there, and what failed in them.
+fn measure(rows: Vec<Row>, field: &Field) -> (Vec<Measured>, Vec<String>) {
     let (mut measured, mut failed) = (Vec::new(), Vec::new());
-    for row in all.into_iter().filter(wanted) {
+    for mut row in rows {
+        row.scenes.retain(|scene| field.has(scene.contestant));
         let lines = rounds(&row, field, &mut failed);
         let row = Measured { row, lines };
         print!("{}", table::row(&row));
         measured.push(row);
     }
     print!("{}{}", field.said(), table::closing(&measured));
-    Ok((measured, failed))
+    (measured, failed)
 }
 
 /// Refuses a name that means no row.
@@ -223,10 +235,11 @@ mod tests {
 
     #[test]
     fn every_row_is_found_by_its_beginning_and_a_wrong_name_is_refused() {
-        let rows = rows::all(&Size::smoke(), &Field::of_nothing());
+        let rows = rows::all(&Size::smoke());
         let only = |name: &str| check_names(&[name.to_owned()], &rows);
         only("publish").unwrap();
         only("in-process-10").unwrap();
+        only("python").unwrap();
         let error = only("publsih").unwrap_err().to_string();
         assert!(error.contains("publish-waiting"), "{error}");
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::contestants::By;
+use super::contestants::Side;
 use super::goals::Goal;
 use super::measured::{Figure, Line, Measured, P50, P99, RATE, WORST, short, with_unit};
 
@@ -21,7 +21,7 @@ pub(super) fn row(row: &Measured) -> String {
     text.push_str("|---|---|---|---|---|---|---|---|\n");
     for line in &row.lines {
         let columns = [RATE, P50, P99, WORST].map(|figure| shown(line.get(figure)));
-        let is_ours = line.contestant.by == By::Product;
+        let is_ours = line.contestant.side() == Side::Ours;
         let ratio = shown(ratio(row, line).filter(|_| !is_ours));
         // Writing to a text cannot fail.
         writeln!(

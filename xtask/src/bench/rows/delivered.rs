@@ -10,7 +10,7 @@ use crate::bench::goals::{Goal, number, times};
 use crate::bench::measured::{Figure, IDLE, P50, P99, RATE};
 
 const CURSOR: Contestant = Contestant::limit("SQLite, a saved cursor", Class::Process);
-const DOORBELL: Contestant = Contestant::limit("SQLite and a futex", Class::Process);
+pub(super) const DOORBELL: Contestant = Contestant::limit("SQLite and a futex", Class::Process);
 const DOORBELL_POWER: Contestant = Contestant::limit("SQLite FULL and a futex", Class::Power);
 const IMMEDIATE: Contestant = Contestant::product("ours, immediate", Class::Memory);
 const ASYNC: Contestant = Contestant::product("ours, async", Class::Memory);
@@ -97,7 +97,7 @@ fn ten_durable(size: &Size) -> Row {
 }
 
 /// One process waits, another publishes with pauses.
-fn paced(size: &Size, contestant: Contestant, before: &str) -> Scene {
+pub(super) fn paced(size: &Size, contestant: Contestant, before: &str) -> Scene {
     let (count, idle) = (size.paced, size.idle.as_secs_f64());
     let kernel = match contestant == HONKER_KERNEL {
         true => " --handler kernel",

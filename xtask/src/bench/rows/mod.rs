@@ -2,11 +2,11 @@
 
 mod delivered;
 mod published;
+mod python;
 mod whole;
 
 use super::Size;
 use super::contestants::Contestant;
-use super::field::Field;
 use super::goals::Goal;
 use super::measured::Figure;
 
@@ -20,6 +20,14 @@ pub(super) struct Row {
     pub(super) scenes: Vec<Scene>,
     pub(super) goals: Vec<Goal>,
     pub(super) rounds: usize,
+}
+
+impl Row {
+    /// Whether a contestant of it needs the product's Python package.
+    pub(super) fn needs_package(&self) -> bool {
+        let mut scenes = self.scenes.iter();
+        scenes.any(|scene| scene.contestant.is_on_package())
+    }
 }
 
 /// One contestant's part: its processes, each as the words that its program is given.
@@ -55,13 +63,11 @@ impl Scene {
     }
 }
 
-/// Every row of this size, with those who are there.
-pub(super) fn all(size: &Size, field: &Field) -> Vec<Row> {
+/// Every row of this size, with everybody.
+pub(super) fn all(size: &Size) -> Vec<Row> {
     let mut rows = published::rows(size);
     rows.extend(delivered::rows(size));
+    rows.extend(python::rows(size));
     rows.extend(whole::rows(size));
-    for row in &mut rows {
-        row.scenes.retain(|scene| field.has(scene.contestant));
-    }
     rows
 }

@@ -12,7 +12,8 @@ use crate::bench::measured::{P99, RATE, WORST};
 /// Publishes in flight of one who does not wait for each.
 const IN_FLIGHT: usize = 256;
 
-const ROW_BY_ROW: Contestant = Contestant::limit("SQLite, one index, 1 row", Class::Process);
+pub(super) const ROW_BY_ROW: Contestant =
+    Contestant::limit("SQLite, one index, 1 row", Class::Process);
 const BY_THOUSANDS: Contestant = Contestant::limit("SQLite, one index, 1,000 rows", Class::Process);
 const SYNC: Contestant = Contestant::limit("fdatasync of one file", Class::Power);
 const SYNCED_ROWS: Contestant = Contestant::limit("SQLite FULL, 256 rows", Class::Power);
@@ -143,7 +144,7 @@ fn power_pipelined(size: &Size, publish: &str) -> Row {
 }
 
 /// SQLite alone, so many rows a transaction.
-fn limit_rows(size: &Size, rows: usize) -> String {
+pub(super) fn limit_rows(size: &Size, rows: usize) -> String {
     format!(
         "limit-rows --seconds {} --batch {rows}",
         size.lasts.as_secs_f64()
