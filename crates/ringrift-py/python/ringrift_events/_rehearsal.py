@@ -19,9 +19,10 @@ from ._answers import Answer
 from ._context import current_event
 from ._event import Event
 from ._filters import Where, to_text
+from ._names import TypeName
 from ._publishing import Publishing, Receipt
 from ._subscription import Subscription
-from ._system import EventSystem, TypeName
+from ._system import EventSystem
 
 Length = float | str | timedelta
 """A length of time: seconds, ``"5m"``, ``"1h30m"``, ``"200ms"``, or a ``timedelta``."""
