@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::fault::{Fault, OrRaise as _};
 use crate::inbox::Bell;
 use crate::loops::Loops;
-use crate::publishing::Publishing;
+use crate::publishing::{self, Publishing, ReceiptParts};
 use crate::subscribe::{self, Asked, Subscription};
 use crate::watchdog::Watchdog;
 
@@ -231,14 +231,14 @@ impl Core {
     }
 
     /// The same, waiting on this thread for room and for the receipt.
-    fn publish_blocking(&self, py: Python<'_>, given: Given) -> PyResult<Publishing> {
+    fn publish_blocking(&self, py: Python<'_>, given: Given) -> PyResult<ReceiptParts> {
         let system = self.system(py, "publish")?;
         let publish = draft(given).or_raise(py)?;
         let router = system.router();
         let receipt = py
             .detach(|| router.publish_blocking(publish))
             .or_raise(py)?;
-        Ok(Publishing::ended(receipt, router.runtime(), self.pid))
+        Ok(publishing::parts(&receipt))
     }
 
     /// Subscribes the function of this number: on this loop, else on a thread of its own.

@@ -11,6 +11,7 @@ mod core;
 mod event;
 mod fault;
 mod inbox;
+mod json;
 mod loops;
 mod operate;
 mod publishing;
@@ -33,6 +34,8 @@ mod _native {
     use crate::event::RawEvent;
     #[pymodule_export]
     use crate::inbox::Bell;
+    #[pymodule_export]
+    use crate::json::to_json;
     #[pymodule_export]
     use crate::publishing::Publishing;
     #[pymodule_export]

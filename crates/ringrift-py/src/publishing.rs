@@ -70,22 +70,6 @@ impl Publishing {
         }
     }
 
-    /// The same for a publish that has ended already.
-    pub(crate) fn ended(receipt: Receipt, runtime: tokio::runtime::Handle, pid: u32) -> Publishing {
-        Publishing {
-            id: receipt.id.to_string(),
-            runtime,
-            state: Arc::new(Waited {
-                state: Mutex::new(State {
-                    result: Some(Ok(receipt)),
-                    ..State::default()
-                }),
-                ended: Condvar::new(),
-            }),
-            pid,
-        }
-    }
-
     /// Has a task of the runtime wait for it, unless somebody does already.
     fn begin(&self, state: &mut State) {
         if let Some(publishing) = state.pending.take() {
@@ -159,7 +143,7 @@ impl Publishing {
 
 /// A receipt as the Python side makes its own of: id, seq, bridged, duplicate of, matched, skipped,
 /// missing, running.
-type ReceiptParts = (
+pub(crate) type ReceiptParts = (
     String,
     Option<i64>,
     bool,
@@ -170,7 +154,7 @@ type ReceiptParts = (
     Vec<String>,
 );
 
-fn parts(receipt: &Receipt) -> ReceiptParts {
+pub(crate) fn parts(receipt: &Receipt) -> ReceiptParts {
     let names = |names: &[Arc<str>]| names.iter().map(ToString::to_string).collect();
     (
         receipt.id.to_string(),

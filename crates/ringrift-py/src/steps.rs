@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use pyo3::call::PyCallArgs;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -22,11 +23,14 @@ const TOLD_EVERY: Duration = Duration::from_millis(100);
 /// the loop turn, and may have had to wait for a processor; what others do in that turn is theirs.
 const TURN_MAX: Duration = Duration::from_millis(50);
 
-/// Awaits a handler's coroutine for a run, step by step.
+/// Awaits a handler's coroutine for a run, step by step, in a context of its own.
 #[pyclass(frozen, module = "ringrift_events._native")]
 pub(crate) struct Steps {
     running: Arc<Running>,
     coroutine: Py<PyAny>,
+    context: Py<PyAny>,
+    /// Called once it waits for something for the first time.
+    waits: Py<PyAny>,
     used: Mutex<Used>,
 }
 
@@ -82,13 +86,22 @@ impl Steps {
         let after = before.map(|before| (before, thread_cpu()));
         let mut used = self.lock();
         used.steps += 1;
+        let is_first = used.steps == 1;
         let cpu = after.map(|(before, after)| after.saturating_sub(before));
         used.add(now.saturating_sub(began), cpu);
         if came.as_ref().is_ok_and(|yielded| yielded.is_none(py)) {
             used.spins_since = Some((now, after.map(|(_, after)| after)));
         }
         self.tell(used, now, came.is_err());
+        if is_first && came.is_ok() {
+            self.waits.call0(py)?;
+        }
         came
+    }
+
+    /// Calls a function of the coroutine's in its context.
+    fn within<'py>(&self, py: Python<'py>, words: impl PyCallArgs<'py>) -> PyResult<Py<PyAny>> {
+        self.context.call_method1(py, intern!(py, "run"), words)
     }
 
     /// Tells the run what it has used, now and then and at the end.
@@ -112,10 +125,17 @@ impl Steps {
 #[pymethods]
 impl Steps {
     #[new]
-    fn new(run: PyRef<'_, Run>, coroutine: Py<PyAny>) -> Steps {
+    fn new(
+        run: PyRef<'_, Run>,
+        coroutine: Py<PyAny>,
+        context: Py<PyAny>,
+        waits: Py<PyAny>,
+    ) -> Steps {
         Steps {
             running: Arc::clone(&run.0),
             coroutine,
+            context,
+            waits,
             used: Mutex::default(),
         }
     }
@@ -128,7 +148,9 @@ impl Steps {
 
     /// A coroutine may be part of a cycle, which its frame breaks.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.coroutine)
+        visit.call(&self.coroutine)?;
+        visit.call(&self.context)?;
+        visit.call(&self.waits)
     }
 
     fn __await__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
@@ -145,16 +167,18 @@ impl Steps {
 
     fn send(&self, py: Python<'_>, value: Py<PyAny>) -> PyResult<Py<PyAny>> {
         self.step(py, || {
-            self.coroutine
-                .call_method1(py, intern!(py, "send"), (value,))
+            let send = self.coroutine.getattr(py, intern!(py, "send"))?;
+            self.within(py, (send, value))
         })
     }
 
     #[pyo3(signature = (*error))]
     fn throw(&self, py: Python<'_>, error: &Bound<'_, PyTuple>) -> PyResult<Py<PyAny>> {
         self.step(py, || {
-            self.coroutine
-                .call_method1(py, intern!(py, "throw"), error.clone())
+            let throw = self.coroutine.getattr(py, intern!(py, "throw"))?;
+            let mut words = vec![throw.into_bound(py)];
+            words.extend(error.iter());
+            self.within(py, PyTuple::new(py, words)?)
         })
     }
 

@@ -16,7 +16,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from ringrift_events import Event, EventSystem, PayloadRefused, _payload
+from ringrift_events import Event, EventSystem, PayloadRefused, _native, _payload
 
 from conftest import eventually
 
@@ -53,12 +53,14 @@ RICH: dict[Any, Any] = {
 }
 
 
-@pytest.fixture(params=["orjson", "json"])
+def leave_to_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_native, "to_json", lambda payload, plain: None)
+
+
+@pytest.fixture(params=["native", "python"])
 def writer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "json":
-        monkeypatch.setattr(_payload, "_orjson_dumps", None)
-    else:
-        assert _payload._orjson_dumps is not None
+    if request.param == "python":
+        leave_to_python(monkeypatch)
     return str(request.param)
 
 
@@ -82,6 +84,20 @@ def test_both_writers_say_the_same(writer: str) -> None:
     model = Model(config_key="hex8", metrics={"elo": 1.5}, made=MADE)
     assert json.loads(_payload.to_bytes(model))["made"] == "2026-01-02T03:04:05Z"
     assert json.loads(_payload.to_bytes({"model": model}))["model"]["config_key"] == "hex8"
+
+
+def test_the_native_writer_writes_what_payloads_are_made_of() -> None:
+    plain: dict[str, Any] = {
+        "text": 'quotes ", \\, a line\n, \x01, ✓',
+        "numbers": [0, -1, 2**63 - 1, 0.1, 1e300, -2.5],
+        "others": (True, False, None, {}, []),
+        "model": Metrics(1.0, [1]),
+    }
+    text = _native.to_json(plain, _payload._plain)
+    assert text is not None
+    assert json.loads(text) == json.loads(_payload._plainly(plain))
+    for left in ({1: 2}, {"large": 2**64}, {"nan": math.nan}, {"set": {1}}, {"text": "\ud800"}):
+        assert _native.to_json(left, _payload._default) is None
 
 
 def circle() -> dict[str, Any]:
@@ -169,12 +185,9 @@ def test_what_one_handler_changes_reaches_no_other(events: EventSystem) -> None:
     assert got == [{"config_key": "a"}]
 
 
-@pytest.mark.parametrize("with_orjson", [True, False])
 def test_keys_that_json_writes_alike_are_refused_with_their_path(
-    events: EventSystem, monkeypatch: pytest.MonkeyPatch, with_orjson: bool
+    events: EventSystem, writer: str
 ) -> None:
-    if not with_orjson:
-        monkeypatch.setattr(_payload, "_orjson_dumps", None)
     for payload, path in (
         ({3: "int", "3": "text"}, "payload"),
         ({"models": [{}, {None: 1, "null": 2}]}, "payload.models[1]"),

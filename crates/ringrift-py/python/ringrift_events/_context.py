@@ -15,21 +15,41 @@ StepKind = Literal["db", "network", "disk", "compute", "command"]
 
 
 class Place(NamedTuple):
-    """Where a publish made here belongs."""
+    """Where a publish made here belongs, outside of handlers."""
 
     trace_id: str
-    parent: str | None
-    depth: int
-    event: Event | None
-    run: _native.Run | None
+    parent: None = None
+    depth: int = 0
+    event: None = None
+    run: None = None
 
 
-CURRENT: ContextVar[Place | None] = ContextVar("ringrift_events", default=None)
+class Handling:
+    """The place of what a handler of this event publishes; told when somebody asks, few do."""
+
+    __slots__ = ("event", "run")
+
+    def __init__(self, event: Event, run: _native.Run) -> None:
+        self.event = event
+        self.run = run
+
+    @property
+    def trace_id(self) -> str:
+        """The trace of the event."""
+        return self.event.trace_id
+
+    @property
+    def parent(self) -> str:
+        """The event."""
+        return self.event.id
+
+    @property
+    def depth(self) -> int:
+        """One below it."""
+        return self.event.depth + 1
 
 
-def of_run(event: Event, run: _native.Run) -> Place:
-    """The place of what a handler of this event publishes."""
-    return Place(event.trace_id, event.id, event.depth + 1, event, run)
+CURRENT: ContextVar[Place | Handling | None] = ContextVar("ringrift_events", default=None)
 
 
 def current_event() -> Event | None:
@@ -51,7 +71,7 @@ def trace(trace_id: str | None = None) -> Iterator[str]:
     Inside a handler it begins a trace of its own, without the handler's event as parent.
     """
     known = uuid.uuid4().hex if trace_id is None else trace_id.replace("-", "").lower()
-    token = CURRENT.set(Place(known, None, 0, None, None))
+    token = CURRENT.set(Place(known))
     try:
         yield known
     finally:

@@ -16,7 +16,7 @@ from typing import Any
 
 from . import _native
 from ._answers import Answer, Dead, Duplicate, Retry, Skip
-from ._context import CURRENT, of_run
+from ._context import CURRENT, Handling
 from ._errors import HandlerRefused
 from ._event import Event
 
@@ -69,7 +69,7 @@ def thread_of(run: int) -> int | None:
 
 def is_entry(frame: FrameType) -> bool:
     """Whether this frame calls a handler's function."""
-    return frame.f_code in (attend.__code__, _call.__code__)
+    return frame.f_code in ENTRIES
 
 
 def innermost(function: object) -> object:
@@ -138,7 +138,9 @@ def bounded(lines: str) -> str:
 
 
 def _answer(run: _native.Run, answer: object) -> None:
-    if isinstance(answer, Skip):
+    if answer is None:
+        run.done()
+    elif isinstance(answer, Skip):
         run.skip(answer.reason)
     elif isinstance(answer, Duplicate):
         run.duplicate(answer.original, answer.key, int(answer.until.timestamp() * 1_000_000))
@@ -158,13 +160,15 @@ def _fail(run: _native.Run, error: BaseException) -> None:
     run.fail(failure(error), errno if isinstance(errno, int) else None)
 
 
-async def attend(handler: Handler, run: _native.Run, event: Event) -> None:
-    """One run of an async function, as a task."""
+async def attend(
+    handler: Handler, run: _native.Run, event: Event, waits: Callable[[], object]
+) -> None:
+    """One run of an async function; calls ``waits`` once it waits for something for the first time."""
     try:
-        awaited = handler.function(event)
+        context = handler.context.copy()
+        awaited = context.run(_begin, handler, run, event)
         # Measured step by step: a loop without an end that yields is told by what it uses.
-        steps = _native.Steps(run, awaited) if inspect.iscoroutine(awaited) else awaited
-        answer = await steps
+        answer = await _native.Steps(run, awaited, context, waits)
     except asyncio.CancelledError as error:
         # Cancelled by the library it is answered already, and this changes nothing.
         run.fail(f"CancelledError: its task was cancelled, or its loop ended\n{failure(error)}", None)
@@ -178,9 +182,19 @@ async def attend(handler: Handler, run: _native.Run, event: Event) -> None:
         _answer(run, answer)
 
 
+def _begin(handler: Handler, run: _native.Run, event: Event) -> Coroutine[Any, Any, object]:
+    CURRENT.set(Handling(event, run))
+    awaited = handler.function(event)
+    return awaited if inspect.iscoroutine(awaited) else _awaiting(awaited)
+
+
+async def _awaiting(awaited: Awaitable[object]) -> object:
+    return await awaited
+
+
 def _call(handler: Handler, run: _native.Run) -> None:
     event = Event(run.event, attempt=run.attempt, handler=run.handler)
-    CURRENT.set(of_run(event, run))
+    CURRENT.set(Handling(event, run))
     try:
         answer = handler.function(event)
         if inspect.iscoroutine(answer):
@@ -210,5 +224,8 @@ def dispatch(number: int, run: _native.Run) -> None:
     finally:
         del _THREADS[run.number]
 
+
+ENTRIES = {attend.__code__, _begin.__code__, _awaiting.__code__, _call.__code__}
+"""The code that stands between a loop or a thread and a handler's function."""
 
 _native.set_dispatch(dispatch)

@@ -9,14 +9,14 @@ import asyncio
 import itertools
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from . import _native
-from ._context import CURRENT, of_run
 from ._event import Event
 from ._forks import Lock
-from ._handlers import Handler, attend, find
+from ._handlers import ENTRIES, attend, find
 
 
 class LoopSide:
@@ -25,6 +25,11 @@ class LoopSide:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.bell = _native.Bell()
         self._loop = weakref.ref(loop)
+        self._calls: deque[tuple[int, _native.Run]] = deque()
+        # One task does the calls one after the other. Where one waits, the task stays with it, and
+        # another goes on: a task for each would cost more than most handlers do.
+        self._turns: asyncio.Task[None] | None = None
+        self._at: _native.Run | None = None
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._waits: dict[int, Callable[[_native.RawEvent | None], None]] = {}
         self._numbers = itertools.count(1)
@@ -48,6 +53,9 @@ class LoopSide:
 
     def run_of(self, task: asyncio.Task[Any]) -> int | None:
         """The number of the run that a task does, if it is one of ours."""
+        at = self._at
+        if at is not None and task is self._turns:
+            return at.number
         for number, ours in list(self._tasks.items()):
             if ours is task:
                 return number
@@ -55,7 +63,8 @@ class LoopSide:
 
     def task_of(self, run: int) -> asyncio.Task[None] | None:
         """The task that does the run of this number."""
-        return self._tasks.get(run)
+        at = self._at
+        return self._turns if at is not None and at.number == run else self._tasks.get(run)
 
     def is_closed(self) -> bool:
         """Whether its loop is closed or gone: nothing runs there any more."""
@@ -82,11 +91,9 @@ class LoopSide:
         for kind, number, thing in self.bell.take():
             if kind == 0:
                 assert isinstance(thing, _native.Run)
-                self._begin(number, thing)
+                self._calls.append((number, thing))
             elif kind == 1:
-                task = self._tasks.get(number)
-                if task is not None:
-                    task.cancel()
+                self._cancel(number)
             elif kind == 2:
                 told = self._waits.pop(number, None)
                 if told is not None:
@@ -96,33 +103,73 @@ class LoopSide:
                 told = self._waits.get(number)
                 if told is not None:
                     told(thing)
+        self._take_turns()
 
-    def _begin(self, callee: int, run: _native.Run) -> None:
-        handler, loop = find(callee), self._loop()
-        if handler is None or loop is None:
+    def _cancel(self, number: int) -> None:
+        task = self._tasks.get(number)
+        if task is not None:
+            task.cancel()
+            return
+        for call in self._calls:
+            if call[1].number == number:
+                self._calls.remove(call)
+                call[1].fail(_NOT_BEGUN, None)
+                return
+
+    def _take_turns(self) -> None:
+        """Has a task do the calls that wait, unless one does already."""
+        loop = self._loop()
+        if not self._calls or self._turns is not None or loop is None:
+            return
+        self._turns = loop.create_task(self._do_calls())
+        self._turns.add_done_callback(self._turned)
+
+    async def _do_calls(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            # A handler may have cancelled its task and ended: that is not for the others.
+            while self._calls and task is self._turns and not getattr(task, "_must_cancel", False):
+                await self._do(task, *self._calls.popleft())
+        finally:
+            if task is self._turns:
+                self._turns = None
+                self._take_turns()
+
+    async def _do(self, task: asyncio.Task[None], callee: int, run: _native.Run) -> None:
+        handler = find(callee)
+        if handler is None:
             run.fail("its subscription ended before it began", None)
             return
         event = Event(run.event, attempt=run.attempt, handler=run.handler)
+        task.set_name(f"ringrift:{event.handler}:{event.type}:{event.id}")
+        self._at = run
         try:
-            task = handler.context.copy().run(self._spawn, loop, handler, run, event)
-        except BaseException as error:
-            run.fail(f"its task could not be made: {error!r}", None)
-            raise
-        self._tasks[run.number] = task
-        task.add_done_callback(lambda _: self._ended(run))
+            await attend(handler, run, event, self._stays)
+        finally:
+            if self._at is run:
+                self._at = None
+            else:
+                del self._tasks[run.number]
 
-    def _ended(self, run: _native.Run) -> None:
-        self._tasks.pop(run.number, None)
-        # One that answered has answered; one that was cancelled before its first step never could.
-        run.fail("its task was cancelled before it began", None)
+    def _stays(self) -> None:
+        """The run that the turns are at waits: their task is its own from now on."""
+        assert self._at is not None and self._turns is not None
+        self._tasks[self._at.number] = self._turns
+        self._turns = self._at = None
+        self._take_turns()
 
-    @staticmethod
-    def _spawn(
-        loop: asyncio.AbstractEventLoop, handler: Handler, run: _native.Run, event: Event
-    ) -> asyncio.Task[None]:
-        CURRENT.set(of_run(event, run))
-        name = f"ringrift:{run.handler}:{event.type}:{event.id}"
-        return loop.create_task(attend(handler, run, event), name=name)
+    def _turned(self, task: asyncio.Task[None]) -> None:
+        if task is self._turns:
+            # Cancelled before its first step, as everything on a loop that ends.
+            self._turns = None
+            while self._calls:
+                self._calls.popleft()[1].fail(_NOT_BEGUN, None)
+
+
+ENTRIES.update((LoopSide._do_calls.__code__, LoopSide._do.__code__))
+
+_NOT_BEGUN = "its task was cancelled before it began"
 
 
 _SIDES: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopSide] = weakref.WeakKeyDictionary()

@@ -1,7 +1,7 @@
 """From what programs publish to the bytes of one JSON object.
 
-The same whether ``orjson`` is installed or not: it is only faster. What cannot be written as JSON is
-refused with the path of the value.
+The native module writes what nearly every payload is made of; what it leaves alone Python's own writer
+writes, or refuses with the path of the value.
 """
 
 from __future__ import annotations
@@ -9,27 +9,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime, time
 from enum import Enum
 from os import PathLike, fspath
 from typing import Any
 from uuid import UUID
 
+from . import _native
 from ._errors import PayloadRefused
-
-_orjson_dumps: Callable[..., bytes] | None
-try:
-    from orjson import dumps as _orjson_dumps
-except ImportError:
-    _orjson_dumps = None
-
-_OPTIONS = 0
-if _orjson_dumps is not None:
-    from orjson import OPT_PASSTHROUGH_DATETIME, OPT_PASSTHROUGH_DATACLASS, OPT_PASSTHROUGH_SUBCLASS
-
-    # Ours decides how these are written, so that both writers agree.
-    _OPTIONS = OPT_PASSTHROUGH_DATETIME | OPT_PASSTHROUGH_DATACLASS | OPT_PASSTHROUGH_SUBCLASS
 
 _PATH_DEPTH_MAX = 200
 """How deep the search for the value at fault goes: deeper payloads are refused by the library."""
@@ -48,16 +36,8 @@ def to_bytes(payload: object) -> bytes:
         raise PayloadRefused(
             f"a payload is an object; this is {_shown(payload)}", code="PAYLOAD_NOT_OBJECT"
         )
-    if _orjson_dumps is not None:
-        try:
-            text = _orjson_dumps(value, default=_default, option=_OPTIONS)
-        except (TypeError, RecursionError):
-            pass  # Keys that are no text, large numbers: the other writer decides.
-        else:
-            # It writes NaN as null, which would change the payload in silence.
-            if b"null" not in text or find_odd(value) is None:
-                return text
-    return _plainly(value)
+    text = _native.to_json(value, _default)
+    return _plainly(value) if text is None else text
 
 
 def _plainly(value: dict[Any, Any]) -> bytes:

@@ -212,7 +212,7 @@ class EventSystem(Subscribing, Questions):
         given = self._given(
             (name_of(type), payload, source, key, idempotency_key, id), wait, sys._getframe(stacklevel)
         )
-        return Publishing(self._core().publish_blocking(given)).wait()
+        return Receipt._make(self._core().publish_blocking(given))
 
     @staticmethod
     def _given(
