@@ -13,6 +13,9 @@ from ringrift_events import Event, EventSystem
 FILL_FLYING = 1_000
 """Publishes in flight while a log is filled."""
 
+TOGETHER = 256
+"""Runs at once of a subscription whose order does not matter."""
+
 LOOK_SECONDS = 0.001
 COMES_WITHIN_SECONDS = 300.0
 
@@ -55,10 +58,14 @@ async def _publish_awaited(told: argparse.Namespace) -> None:
 
 
 def consume(told: argparse.Namespace) -> None:
-    asyncio.run(_consume(told))
+    asyncio.run(_consume(told, None))
 
 
-async def _consume(told: argparse.Namespace) -> None:
+def consume_together(told: argparse.Namespace) -> None:
+    asyncio.run(_consume(told, TOGETHER))
+
+
+async def _consume(told: argparse.Namespace, concurrency: int | None) -> None:
     count = 0
     handled = asyncio.Event()
 
@@ -71,7 +78,9 @@ async def _consume(told: argparse.Namespace) -> None:
     async with system(told) as events:
         ready()
         began = time.monotonic()
-        events.subscribe(TYPE, handle, durable="bench", start="beginning")
+        events.subscribe(
+            TYPE, handle, durable="bench", start="beginning", concurrency=concurrency
+        )
         await asyncio.wait_for(handled.wait(), COMES_WITHIN_SECONDS)
         while await asyncio.to_thread(events.count_pending):
             await asyncio.sleep(LOOK_SECONDS)
@@ -114,6 +123,7 @@ run(
         "publish": publish,
         "publish-awaited": publish_awaited,
         "consume": consume,
+        "consume-together": consume_together,
         "receive": receive,
         "pace": publish_paced,
     }
