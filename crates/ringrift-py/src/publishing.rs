@@ -1,9 +1,13 @@
 //! A publish on its way, as Python waits for it: on a thread, or on any number of loops.
 
+use std::future::{Future, IntoFuture as _};
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use pyo3::prelude::*;
+use ringrift_events::clock::{Clock as _, SystemClock};
 use ringrift_events::router::{self, Receipt};
 
 use crate::fault::Fault;
@@ -14,39 +18,57 @@ use crate::inbox::{Bell, Inbox, Word};
 pub(crate) struct Publishing {
     id: String,
     runtime: tokio::runtime::Handle,
-    state: Arc<Waited>,
+    state: Mutex<State>,
+    waiters: Arc<Waiters>,
     pid: u32,
 }
 
-/// What every waiter looks at.
+/// How far it is.
+enum State {
+    /// Nobody has begun to wait.
+    Fresh(router::Publishing),
+    /// A thread waits for it, and will end it.
+    Taken,
+    /// Whoever waits polls it.
+    Polled(Pin<Box<dyn Future<Output = Result<Receipt, router::Error>> + Send>>),
+    Ended(Result<Receipt, Fault>),
+}
+
+/// Who is told that it is worth another look: by whichever thread of the library has news, without a
+/// task in between.
 #[derive(Default)]
-struct Waited {
-    state: Mutex<State>,
-    ended: Condvar,
+struct Waiters {
+    told: Mutex<Told>,
+    looks: Condvar,
 }
 
 #[derive(Default)]
-struct State {
-    /// Nobody has begun to wait.
-    pending: Option<router::Publishing>,
-    result: Option<Result<Receipt, Fault>>,
+struct Told {
+    /// How often there was news.
+    times: u64,
     loops: Vec<(Arc<Inbox>, u64)>,
 }
 
-impl Waited {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl Waiters {
+    fn lock(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn end(&self, result: Result<Receipt, router::Error>) {
-        let mut state = self.lock();
-        state.result = Some(result.map_err(Fault::from));
-        let loops = std::mem::take(&mut state.loops);
-        drop(state);
-        self.ended.notify_all();
+    fn tell(&self) {
+        let mut told = self.lock();
+        told.times += 1;
+        let loops = std::mem::take(&mut told.loops);
+        drop(told);
+        self.looks.notify_all();
         for (inbox, number) in loops {
             inbox.push(Word::Ready(number));
         }
+    }
+}
+
+impl Wake for Waiters {
+    fn wake(self: Arc<Self>) {
+        self.tell();
     }
 }
 
@@ -59,23 +81,67 @@ impl Publishing {
         Publishing {
             id: publishing.id().to_string(),
             runtime,
-            state: Arc::new(Waited {
-                state: Mutex::new(State {
-                    pending: Some(publishing),
-                    ..State::default()
-                }),
-                ended: Condvar::new(),
-            }),
+            state: Mutex::new(State::Fresh(publishing)),
+            waiters: Arc::default(),
             pid,
         }
     }
 
-    /// Has a task of the runtime wait for it, unless somebody does already.
-    fn begin(&self, state: &mut State) {
-        if let Some(publishing) = state.pending.take() {
-            let waited = Arc::clone(&self.state);
-            self.runtime
-                .spawn(async move { waited.end(publishing.await) });
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it has ended. Whoever is told `false` is told by the waiters when to look again.
+    fn look(&self) -> bool {
+        let mut state = self.lock();
+        if let State::Fresh(_) = &*state
+            && let State::Fresh(publishing) = std::mem::replace(&mut *state, State::Taken)
+        {
+            *state = State::Polled(publishing.into_future());
+        }
+        let ended = match &mut *state {
+            State::Ended(_) => return true,
+            State::Fresh(_) | State::Taken => return false,
+            State::Polled(future) => {
+                let waker = Waker::from(Arc::clone(&self.waiters));
+                // It waits for handlers with the runtime's timers.
+                let _within = self.runtime.enter();
+                future.as_mut().poll(&mut Context::from_waker(&waker))
+            }
+        };
+        let Poll::Ready(result) = ended else {
+            return false;
+        };
+        *state = State::Ended(result.map_err(Fault::from));
+        drop(state);
+        self.waiters.tell();
+        true
+    }
+
+    /// Waits on this thread until it has ended or the time is over; whether it has ended.
+    fn wait_until(&self, seconds: Option<f64>) -> bool {
+        let clock = SystemClock;
+        let most =
+            seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO));
+        let until = most.map(|most| clock.monotonic().saturating_add(most));
+        loop {
+            let times = self.waiters.lock().times;
+            if self.look() {
+                return true;
+            }
+            let left = match until {
+                None => Duration::MAX,
+                Some(until) => until.saturating_sub(clock.monotonic()),
+            };
+            if left.is_zero() {
+                return false;
+            }
+            let told = self.waiters.lock();
+            drop(
+                self.waiters
+                    .looks
+                    .wait_timeout_while(told, left, |told| told.times == times),
+            );
         }
     }
 
@@ -94,49 +160,49 @@ impl Publishing {
         &self.id
     }
 
-    /// Whether it has ended; else `number` is said to be ready in this loop's inbox once it has.
+    /// Whether it has ended; else `number` is said to be ready in this loop's inbox once it is worth
+    /// another look.
     fn ended_or_tell(&self, py: Python<'_>, bell: &Bell, number: u64) -> PyResult<bool> {
         self.refuse_fork(py)?;
-        let mut state = self.state.lock();
-        if state.result.is_some() {
-            return Ok(true);
+        loop {
+            let times = self.waiters.lock().times;
+            if self.look() {
+                return Ok(true);
+            }
+            let mut told = self.waiters.lock();
+            if told.times == times {
+                told.loops.push((Arc::clone(&bell.0), number));
+                return Ok(false);
+            }
         }
-        state.loops.push((Arc::clone(&bell.0), number));
-        self.begin(&mut state);
-        Ok(false)
     }
 
     /// Waits on this thread, at most this many seconds. Whether it has ended.
     fn wait(&self, py: Python<'_>, seconds: Option<f64>) -> PyResult<bool> {
         self.refuse_fork(py)?;
-        let waited = &self.state;
         Ok(py.detach(|| {
-            let mut state = waited.lock();
+            let mut state = self.lock();
             if seconds.is_none()
-                && let Some(publishing) = state.pending.take()
+                && let State::Fresh(_) = &*state
+                && let State::Fresh(publishing) = std::mem::replace(&mut *state, State::Taken)
             {
                 drop(state);
-                waited.end(publishing.wait());
+                let result = publishing.wait().map_err(Fault::from);
+                *self.lock() = State::Ended(result);
+                self.waiters.tell();
                 return true;
             }
-            self.begin(&mut state);
-            let most = seconds.map_or(Duration::MAX, |seconds| {
-                Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO)
-            });
-            let (state, _) = waited
-                .ended
-                .wait_timeout_while(state, most, |state| state.result.is_none())
-                .unwrap_or_else(PoisonError::into_inner);
-            state.result.is_some()
+            drop(state);
+            self.wait_until(seconds)
         }))
     }
 
     /// The receipt, or what went wrong; nothing while it is on its way.
     fn result(&self, py: Python<'_>) -> PyResult<Option<ReceiptParts>> {
-        match &self.state.lock().result {
-            None => Ok(None),
-            Some(Ok(receipt)) => Ok(Some(parts(receipt))),
-            Some(Err(fault)) => Err(fault.raise(py)),
+        match &*self.lock() {
+            State::Ended(Ok(receipt)) => Ok(Some(parts(receipt))),
+            State::Ended(Err(fault)) => Err(fault.raise(py)),
+            State::Fresh(_) | State::Taken | State::Polled(_) => Ok(None),
         }
     }
 }

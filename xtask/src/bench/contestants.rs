@@ -51,10 +51,7 @@ pub(super) enum Side {
 impl By {
     /// Whose server it talks to.
     pub(super) fn server(self) -> By {
-        match self {
-            By::PyRedis => By::Redis,
-            other => other,
-        }
+        if self == By::PyRedis { By::Redis } else { self }
     }
 }
 
@@ -137,6 +134,8 @@ pub(super) const JETSTREAM_ALWAYS: Contestant =
 pub(super) const LITEQUEUE: Contestant = peer("litequeue", By::Litequeue, Class::Process);
 pub(super) const PACKAGE: Contestant = peer("ours", By::Package, Class::Process);
 pub(super) const PACKAGE_AWAITED: Contestant = peer("ours, awaited", By::Package, Class::Process);
+pub(super) const PACKAGE_TOGETHER: Contestant =
+    peer("ours, 256 at once", By::Package, Class::Process);
 pub(super) const PLAIN_QUEUE: Contestant =
     peer("sqlite3, a row a commit", By::PlainQueue, Class::Process);
 pub(super) const PLAIN_CURSOR: Contestant =

@@ -52,20 +52,22 @@ class Publishing:
         return self._receipt().__await__()
 
     async def _receipt(self) -> Receipt:
-        side = side_of(asyncio.get_running_loop())
-        ready = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        side = side_of(loop)
+        while True:
+            ready = loop.create_future()
 
-        def told(_: object) -> None:
-            if not ready.done():
-                ready.set_result(None)
+            def told(_: object, ready: asyncio.Future[None] = ready) -> None:
+                if not ready.done():
+                    ready.set_result(None)
 
-        number = side.wait(told)
-        try:
-            if not self._native.ended_or_tell(side.bell, number):
+            number = side.wait(told)
+            try:
+                if self._native.ended_or_tell(side.bell, number):
+                    return self._result()
                 await ready
-        finally:
-            side.forget(number)
-        return self._result()
+            finally:
+                side.forget(number)
 
     def wait(self, timeout: float | None = None) -> Receipt:
         """Waits on this thread, at most ``timeout`` seconds.

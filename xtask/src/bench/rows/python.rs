@@ -5,7 +5,7 @@ use super::published::{ROW_BY_ROW, limit_rows};
 use super::{Row, Scene};
 use crate::bench::Size;
 use crate::bench::contestants::{
-    PACKAGE, PACKAGE_AWAITED, PLAIN_CURSOR, PLAIN_QUEUE, PY_HONKER, PY_REDIS,
+    PACKAGE, PACKAGE_AWAITED, PACKAGE_TOGETHER, PLAIN_CURSOR, PLAIN_QUEUE, PY_HONKER, PY_REDIS,
 };
 use crate::bench::goals::times;
 use crate::bench::measured::{P50, RATE};
@@ -43,8 +43,8 @@ fn publish(size: &Size) -> Row {
 
 fn consume(size: &Size) -> Row {
     let count = size.backlog.min(BACKLOG_MAX);
-    let backlog = |one| {
-        let scene = Scene::of(one, 1, &format!("consume --count {count}"));
+    let backlog = |one, work| {
+        let scene = Scene::of(one, 1, &format!("{work} --count {count}"));
         scene.filled(format!("fill --count {count}"))
     };
     Row {
@@ -52,9 +52,13 @@ fn consume(size: &Size) -> Row {
         work: "from Python: a backlog to a durable subscription, an async function, all settled"
             .to_owned(),
         figure: RATE,
-        scenes: [PACKAGE, PY_HONKER, PY_REDIS, PLAIN_CURSOR]
-            .map(backlog)
-            .to_vec(),
+        scenes: vec![
+            backlog(PACKAGE, "consume"),
+            backlog(PACKAGE_TOGETHER, "consume-together"),
+            backlog(PY_HONKER, "consume"),
+            backlog(PY_REDIS, "consume"),
+            backlog(PLAIN_CURSOR, "consume"),
+        ],
         goals: vec![
             times(RATE, 3.0, PY_HONKER.name),
             times(RATE, 6.0, PY_REDIS.name),
