@@ -66,13 +66,14 @@ def consume_together(told: argparse.Namespace) -> None:
 
 
 async def _consume(told: argparse.Namespace, concurrency: int | None) -> None:
-    count = 0
+    count, last = 0, 0
     handled = asyncio.Event()
 
     async def handle(event: Event) -> None:
-        nonlocal count
+        nonlocal count, last
         count += 1
         if count == told.count:
+            last = event.seq or 0
             handled.set()
 
     async with system(told) as events:
@@ -82,7 +83,7 @@ async def _consume(told: argparse.Namespace, concurrency: int | None) -> None:
             TYPE, handle, durable="bench", start="beginning", concurrency=concurrency
         )
         await asyncio.wait_for(handled.wait(), COMES_WITHIN_SECONDS)
-        while await asyncio.to_thread(events.count_pending):
+        while (await asyncio.to_thread(events.subscriptions))[0]["settled"] < last:
             await asyncio.sleep(LOOK_SECONDS)
         took = time.monotonic() - began
         assert count == told.count, f"{count} events came"
