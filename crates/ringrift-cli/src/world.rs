@@ -237,6 +237,7 @@ impl World {
             .claim(Want {
                 subscription: id,
                 max: 256,
+                likely: false,
             })
             .wait()
             .expect("claims")
@@ -274,6 +275,7 @@ impl World {
         let want = Want {
             subscription: id,
             max: 256,
+            likely: false,
         };
         let claim = self.trainer.claim(want).wait().expect("claims");
         let claim = claim.expect("something to claim");

@@ -106,6 +106,7 @@ impl Stage {
         let want = Want {
             subscription: self.subscription,
             max: 256,
+            likely: false,
         };
         let claim = self.store.claim(want).wait().unwrap().unwrap();
         let last = claim.events.last().unwrap().seq.unwrap();
@@ -205,6 +206,7 @@ impl Stage {
         let want = Want {
             subscription: self.subscription,
             max: 256,
+            likely: false,
         };
         let claim = self.store.claim(want).wait().unwrap();
         let events = claim.map(|claim| claim.events).unwrap_or_default();

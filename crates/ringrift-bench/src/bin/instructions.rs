@@ -93,6 +93,7 @@ fn stored(folder: &std::path::Path) -> Result<()> {
         let want = Want {
             subscription,
             max: CLAIM as usize,
+            likely: false,
         };
         let claim = store.claim(want).wait()?.context("nothing to claim")?;
         ensure!(

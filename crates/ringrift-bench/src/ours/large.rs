@@ -56,7 +56,12 @@ fn claims(system: &System) -> Result<Duration> {
     let subscription = store.subscribe(definition, false).wait()?.id;
     middle(|_| {
         let max = CLAIM_EVENTS_MAX;
-        let claim = store.claim(Want { subscription, max }).wait()?;
+        let want = Want {
+            subscription,
+            max,
+            likely: false,
+        };
+        let claim = store.claim(want).wait()?;
         let claim = claim.context("nothing to claim")?;
         let last = claim.events.last().and_then(|event| event.seq);
         let settle = Settle {

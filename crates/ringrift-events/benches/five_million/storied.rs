@@ -37,6 +37,7 @@ pub(crate) fn tell(copy: &Copy) -> Ended<[Seq; 3]> {
     let want = Want {
         subscription: id,
         max: 3,
+        likely: false,
     };
     let claim = store.claim(want).wait()?.ok_or("nothing to claim")?;
     let places: Vec<Seq> = claim.events.iter().filter_map(|event| event.seq).collect();

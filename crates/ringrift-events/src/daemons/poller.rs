@@ -20,6 +20,30 @@ const WAIT_MAX: Duration = Duration::from_millis(500);
 /// How often durable subscriptions are told to look for work that no event brings.
 const STRAY_EVERY: Duration = Duration::from_millis(50);
 
+/// Between two looks for durable subscriptions alone, under a rate: each look costs a read and each
+/// claim a transaction, however few events they bring. An event waits so long in the worst case.
+const PACE: Duration = Duration::from_millis(3);
+
+/// Looks that need not keep the pace after a pause: events that come now and then wait for nothing.
+const LOOKS_AT_ONCE: u32 = 4;
+
+/// Keeps looks apart under a rate.
+#[derive(Default)]
+struct Pace {
+    /// When the next look would be due if all had kept the pace.
+    next: Duration,
+}
+
+impl Pace {
+    /// How long to wait before the look that is wanted now.
+    fn before_a_look(&mut self, now: Duration) -> Duration {
+        let earliest = now.saturating_sub(PACE * LOOKS_AT_ONCE);
+        let due = self.next.max(earliest);
+        self.next = due + PACE;
+        due.saturating_sub(now)
+    }
+}
+
 /// The poller of one process.
 pub struct CrossProcessPoller {
     store: Arc<dyn Store>,
@@ -92,6 +116,7 @@ impl Daemon for CrossProcessPoller {
         // resume. It is looked for, but not at every ring; and now and then without one.
         let mut rang = true;
         let mut told_at = Duration::ZERO;
+        let mut pace = Pace::default();
         while !context.is_stopping() {
             let mut wait = WAIT_MAX;
             match self.catch_up(context) {
@@ -119,6 +144,13 @@ impl Daemon for CrossProcessPoller {
             let wanted = self.router.wanted();
             let news = self.store.wait_for_news_of(wanted.as_ref(), seen, wait);
             rang = news != seen || (rang && wait < WAIT_MAX);
+            // A live subscription waits for nothing.
+            if news != seen && !self.router.has_live() {
+                let pause = pace.before_a_look(context.clock.monotonic());
+                if !pause.is_zero() && !context.wait(pause) {
+                    break;
+                }
+            }
             seen = news;
             context.cycle();
         }
@@ -134,3 +166,28 @@ impl Daemon for CrossProcessPoller {
 
 /// Errors in a row, of a kind that trying again does not cure, before the supervisor takes over.
 const FAILURES_MAX: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_keep_a_pace_under_a_rate_and_none_after_a_pause() {
+        let mut pace = Pace::default();
+        let mut now = Duration::from_secs(7);
+        let mut looks = Vec::new();
+        for _ in 0..100 {
+            now += Duration::from_millis(2);
+            now += pace.before_a_look(now);
+            looks.push(now);
+        }
+        // Two milliseconds of work and the rest of the pace.
+        assert_eq!(looks[99] - looks[89], PACE * 10);
+        // Seven milliseconds apart, as events come now and then.
+        now += Duration::from_millis(30);
+        for _ in 0..100 {
+            assert_eq!(pace.before_a_look(now), Duration::ZERO);
+            now += Duration::from_millis(7);
+        }
+    }
+}

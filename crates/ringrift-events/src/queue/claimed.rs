@@ -177,9 +177,21 @@ impl Claimed {
         }
     }
 
+    /// Whether there is something that the store is to be told.
+    #[must_use]
+    pub fn owes(&self) -> bool {
+        self.settled_to != self.told_to || !self.results.is_empty()
+    }
+
+    /// Whether something of it is more than a plain success.
+    #[must_use]
+    pub fn has_results(&self) -> bool {
+        !self.results.is_empty()
+    }
+
     /// What the store is to be told now; `None` when it knows all there is to tell.
     pub fn to_settle(&mut self) -> Option<Settle> {
-        if self.settled_to == self.told_to && self.results.is_empty() {
+        if !self.owes() {
             return None;
         }
         self.told_to = self.settled_to;
@@ -244,6 +256,7 @@ mod tests {
             generation: Generation(1),
             events,
             taken_over: false,
+            more: false,
         })
     }
 

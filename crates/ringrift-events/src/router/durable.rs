@@ -1,4 +1,5 @@
-//! One durable subscription's loop: claims from the log, runs, settles.
+//! One durable subscription's loop: claims from the log and runs. What it tells the store is in
+//! [`super::settling`].
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,14 +9,14 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::Shared;
-use super::again::{ASK_AGAIN_AFTER, may_pass};
+use super::again::ASK_AGAIN_AFTER;
 use super::here::{Ahead, Asked};
 use super::hosted::Hosted;
 use super::runs::Company;
+use super::settling::Told;
 use crate::clock::{self, Clock};
 use crate::event::{Event, Seq};
 use crate::queue::Claimed;
-use crate::store::ErrorCode;
 use crate::store::deliveries::{ClaimToken, Settlement, Want};
 use crate::verdict::Outcome;
 
@@ -37,12 +38,16 @@ pub(super) struct Durable {
     /// Runs that end within `claim_ahead`, lately.
     pace: f64,
     /// The store did not take something: it is asked again although nothing new happened.
-    ask_again: bool,
+    pub(super) ask_again: bool,
     /// Events that leave their claim by themselves: they wait for one of their key that failed, once
     /// that is in the store, or did not end in time.
-    withheld: Vec<Withheld>,
+    pub(super) withheld: Vec<Withheld>,
     /// Claims whose unstarted rest goes back, and up to where each is kept.
-    rests: Vec<(ClaimToken, Seq)>,
+    pub(super) rests: Vec<(ClaimToken, Seq)>,
+    /// What the store was told and has not answered.
+    pub(super) told: Vec<Told>,
+    /// Since when plain successes wait to be told.
+    pub(super) owes_since: Option<Duration>,
 }
 
 /// An event on its way to the function, or in it.
@@ -53,11 +58,11 @@ pub(super) struct UnderWay {
 }
 
 /// An event to give up.
-struct Withheld {
-    token: ClaimToken,
-    seq: Seq,
+pub(super) struct Withheld {
+    pub(super) token: ClaimToken,
+    pub(super) seq: Seq,
     /// Its function was called: it counts as a run.
-    started: bool,
+    pub(super) started: bool,
 }
 
 /// A run that ended, or that never started because the subscription did.
@@ -84,6 +89,8 @@ impl Durable {
             ask_again: false,
             withheld: Vec::new(),
             rests: Vec::new(),
+            told: Vec::new(),
+            owes_since: None,
         }
     }
 
@@ -107,7 +114,7 @@ impl Durable {
             }
             let unstarted = self.unstarted() as u64;
             hosted.unstarted.store(unstarted, Ordering::Relaxed);
-            self.tell().await;
+            self.tell_in_time().await;
             if ran_here && !self.ask_again {
                 // There may be more at once; whoever else is due comes first.
                 while let Ok(end) = self.ends.try_recv() {
@@ -124,12 +131,18 @@ impl Durable {
             } else {
                 Duration::MAX
             };
+            let telling_in = self.telling_in();
             tokio::select! {
                 biased;
                 () = hosted.until_ended() => ended = true,
                 Some(end) = self.ends.recv() => self.note_all(end).await,
                 () = hosted.news.notified() => {}
-                () = idle(&*self.shared.clock, idle_for) => if !self.ask_again { self.hand_back().await },
+                () = idle(&*self.shared.clock, idle_for.min(telling_in)) => {
+                    // What is to be told is told above.
+                    if !self.ask_again && idle_for <= telling_in {
+                        self.hand_back().await;
+                    }
+                }
             }
         }
         self.finish().await;
@@ -144,9 +157,13 @@ impl Durable {
             let Some(asked) = self.ahead.take().or_else(|| self.ask()) else {
                 return;
             };
-            match asked.claim.await {
+            let claim = asked.claim.await;
+            self.hear().await;
+            match claim {
                 Ok(Some(claim)) => {
-                    self.hosted.has_news.store(true, Ordering::SeqCst);
+                    if claim.more {
+                        self.hosted.has_news.store(true, Ordering::SeqCst);
+                    }
                     self.ahead.more_follows = claim.events.len() >= asked.wanted;
                     self.claims.push(Claimed::new(claim));
                 }
@@ -167,10 +184,15 @@ impl Durable {
             && self.hosted.has_news.swap(false, Ordering::SeqCst);
         may_ask.then(|| {
             let wanted = self.wanted();
+            let seen = self.hosted.is_likely.swap(false, Ordering::SeqCst);
             let want = Want {
                 subscription: self.hosted.id,
                 max: wanted,
+                // A backlog is read beside the writer.
+                likely: seen && !self.ahead.more_follows,
             };
+            // So both share a transaction.
+            self.send_settles();
             Asked {
                 claim: self.shared.store.claim(want),
                 wanted,
@@ -276,96 +298,6 @@ impl Durable {
             }));
             self.tell().await;
         }
-    }
-
-    /// Tells the store all there is to tell, in the order that keeps its promises.
-    async fn tell(&mut self) {
-        self.give_back_rests().await;
-        self.settle().await;
-        // The failure must be in the store before its followers, or one of them could run.
-        if !self.ask_again && !self.withheld.is_empty() {
-            self.give_up_withheld().await;
-            self.settle().await;
-        }
-    }
-
-    async fn give_up_withheld(&mut self) {
-        for withheld in std::mem::take(&mut self.withheld) {
-            if self.give_up(&withheld).await {
-                let mut claims = self.claims.iter_mut();
-                if let Some(claimed) = claims.find(|claimed| claimed.token() == withheld.token) {
-                    claimed.gave_up(withheld.seq);
-                }
-            } else {
-                self.withheld.push(withheld);
-            }
-        }
-    }
-
-    async fn give_back_rests(&mut self) {
-        for (token, keep_to) in std::mem::take(&mut self.rests) {
-            if let Err(error) = self.shared.store.hand_back(token, keep_to).await {
-                self.shared.log.store_failed("handing events back", &error);
-                if may_pass(error.code) {
-                    self.rests.push((token, keep_to));
-                    self.ask_again = true;
-                }
-            }
-        }
-    }
-
-    /// Tells the store what ended; results stay here until it took them.
-    async fn settle(&mut self) {
-        let mut lost = Vec::new();
-        for claimed in &mut self.claims {
-            while let Some(settle) = claimed.to_settle() {
-                match self.shared.store.settle(settle.clone()).await {
-                    Ok(_) => {}
-                    Err(error) if error.code == ErrorCode::LeaseLost => {
-                        lost.push(claimed.token());
-                        self.shared.log.lease_lost(&self.hosted.name, &error);
-                        break;
-                    }
-                    Err(error) if may_pass(error.code) => {
-                        self.shared.log.store_failed("settling events", &error);
-                        claimed.not_told(settle);
-                        self.ask_again = true;
-                        break;
-                    }
-                    Err(error) => {
-                        // Whoever has the store next delivers them again.
-                        lost.push(claimed.token());
-                        self.shared.log.store_failed("settling events", &error);
-                        break;
-                    }
-                }
-            }
-        }
-        let open = self.claims.len();
-        self.claims
-            .retain(|claimed| !claimed.is_closed() && !lost.contains(&claimed.token()));
-        if self.claims.len() < open && self.hosted.definition.ordered_by_key {
-            // It has one open claim at a time: only now can there be a next one.
-            self.hosted.tell_news();
-        }
-    }
-
-    /// Whether the event has left the claim, or the claim this process.
-    async fn give_up(&mut self, withheld: &Withheld) -> bool {
-        let Withheld {
-            token,
-            seq,
-            started,
-        } = *withheld;
-        let Err(error) = self.shared.store.give_up(token, seq, started).await else {
-            return true;
-        };
-        self.shared
-            .log
-            .store_failed("handing an event back", &error);
-        let again = may_pass(error.code);
-        self.ask_again |= again;
-        !again
     }
 
     /// Gives what did not start to an idle process.

@@ -30,6 +30,8 @@ pub(super) struct Hosted {
     /// Work may be there: set by the poller and by runs that end.
     pub(super) news: Notify,
     pub(super) has_news: AtomicBool,
+    /// An event that it takes was seen in the log.
+    pub(super) is_likely: AtomicBool,
     /// Redeliveries that wait for a slot or run.
     pub(super) retrying: AtomicUsize,
     /// Events of open claims, or taken from the mailbox, that wait for a slot.
@@ -78,6 +80,7 @@ impl Hosted {
             way,
             news: Notify::new(),
             has_news: AtomicBool::new(true),
+            is_likely: AtomicBool::new(false),
             retrying: AtomicUsize::new(0),
             unstarted: AtomicU64::new(0),
             facts: Allowance::default(),
@@ -159,6 +162,12 @@ impl Hosted {
     pub(super) fn tell_news(&self) {
         self.has_news.store(true, Ordering::SeqCst);
         self.news.notify_one();
+    }
+
+    /// Says that an event which it takes is in the log.
+    pub(super) fn tell_event(&self) {
+        self.is_likely.store(true, Ordering::SeqCst);
+        self.tell_news();
     }
 
     /// Ends its calls: none starts any more, and what runs has `grace` to finish.

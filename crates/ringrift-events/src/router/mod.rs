@@ -28,6 +28,7 @@ mod restart;
 mod retries;
 mod runs;
 mod settings;
+mod settling;
 mod shared;
 mod shutdown;
 mod subscribe;

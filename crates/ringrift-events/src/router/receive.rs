@@ -42,12 +42,27 @@ impl Router {
     /// for work that came by another way than an append.
     pub fn tell_durables(&self, events: Option<&[Arc<Event>]>) {
         for hosted in self.shared.hosts.all() {
-            let concerns = |event: &Arc<Event>| hosted.definition.types.takes(&event.event_type);
-            if hosted.mailbox().is_none() && events.is_none_or(|events| events.iter().any(concerns))
-            {
+            if hosted.mailbox().is_some() {
+                continue;
+            }
+            let Some(events) = events else {
+                hosted.tell_news();
+                continue;
+            };
+            let types = &hosted.definition.types;
+            if events.iter().any(|event| hosted.takes(event)) {
+                hosted.tell_event();
+            } else if events.iter().any(|event| types.takes(&event.event_type)) {
+                // Its place in the log moves on.
                 hosted.tell_news();
             }
         }
+    }
+
+    /// Whether some subscription here gets its events from the poller itself.
+    #[must_use]
+    pub fn has_live(&self) -> bool {
+        !self.shared.bus.is_empty()
     }
 
     /// Notes an own event that the poller passes in the log: it came, or comes, at its commit.

@@ -32,6 +32,8 @@ pub struct Claim {
     pub events: Vec<Arc<Event>>,
     /// Another process held it before: it died, hung or handed it back.
     pub taken_over: bool,
+    /// More may be there already. If not, whatever comes next will ring.
+    pub more: bool,
 }
 
 /// What to ask for.
@@ -41,6 +43,9 @@ pub struct Want {
     pub subscription: SubscriptionId,
     /// At most this many events, 1 to [`CLAIM_EVENTS_MAX`]; other numbers mean the nearer end.
     pub max: usize,
+    /// The caller has just seen an event in the log that it takes. Changes what the asking costs,
+    /// not what is answered.
+    pub likely: bool,
 }
 
 /// Most events in one claim.

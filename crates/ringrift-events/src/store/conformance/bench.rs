@@ -193,6 +193,7 @@ impl Bench {
         let want = Want {
             subscription: id,
             max,
+            likely: max % 2 == 0,
         };
         self.store.claim(want).wait()
     }

@@ -138,7 +138,11 @@ impl Simulation {
     fn claim(&mut self, at: usize, subscription: SubscriptionId) {
         let max = 1 + self.below(5);
         let process = &mut self.processes[at];
-        let want = Want { subscription, max };
+        let want = Want {
+            subscription,
+            max,
+            likely: max % 2 == 0,
+        };
         // An answer that is lost leaves a claim nobody knows of; only its process's end frees it.
         if let Ok(Some(claim)) = crate::store::Deliveries::claim(&*process.store, want).wait() {
             process.claims.push((claim, 0));

@@ -161,6 +161,8 @@ impl World {
             generation: subscription.generation,
             events: events.map(|logged| Arc::clone(&logged.event)).collect(),
             taken_over: claim.fence > 1,
+            // Looking again costs nothing here.
+            more: true,
         })
     }
 }

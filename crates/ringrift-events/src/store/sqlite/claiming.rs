@@ -1,12 +1,13 @@
-//! A claim in two steps, a look and a taking, and what this process remembers of its looks.
+//! A claim in two steps, a look and a taking, or in one where it is most likely not asked in vain;
+//! and what this process remembers of its looks.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::SqliteStore;
 use super::line::closed;
-use super::verbs::deliveries::{Found, Passed, SCAN_ROWS_MAX, Scan, TakeClaim, Taken};
+use super::verbs::deliveries::{ClaimNow, Found, Passed, SCAN_ROWS_MAX, Scan, TakeClaim, Taken};
 use crate::store::deliveries::{Claim, Want};
 use crate::store::pending::Answer;
 use crate::store::subscriptions::SubscriptionId;
@@ -15,6 +16,10 @@ use crate::store::{Error, Pending};
 /// Looks and lost races within one claim: it then answers that there is nothing now, and whoever
 /// asks again goes on where it stopped.
 const STEPS_MAX: u32 = 64;
+
+/// Most rows that a claim in one step reads: it has the write lock meanwhile, for a few hundred
+/// microseconds at most.
+const AT_ONCE_ROWS_MAX: usize = 256;
 
 /// A passed place is saved at least this often while it moves.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
@@ -65,17 +70,34 @@ impl SqliteStore {
     /// See [`crate::store::Deliveries::claim`].
     pub(super) fn claim_next(&self, want: Want) -> Pending<Option<Claim>> {
         let (answer, pending) = Pending::channel();
-        self.look(want, STEPS_MAX, answer);
+        match want.likely {
+            true => self.claim_now(want, answer),
+            false => self.look(want, STEPS_MAX, answer),
+        }
         pending
     }
 
-    fn look(&self, want: Want, steps: u32, answer: Answer<Option<Claim>>) {
-        let own = std::sync::Weak::clone(&self.own);
-        let scan = Scan {
+    fn scan(&self, want: Want, rows_max: usize) -> Scan {
+        Scan {
             want,
             from: self.passed.get(want.subscription),
-            presence: Some(std::sync::Arc::clone(&self.presence)),
+            rows_max,
+            presence: Some(Arc::clone(&self.presence)),
+        }
+    }
+
+    fn claim_now(&self, want: Want, answer: Answer<Option<Claim>>) {
+        let own = Weak::clone(&self.own);
+        let now = ClaimNow {
+            scan: self.scan(want, AT_ONCE_ROWS_MAX),
         };
+        self.write_then(now, move |taken| took(want, STEPS_MAX, taken, &own, answer))
+            .forget();
+    }
+
+    fn look(&self, want: Want, steps: u32, answer: Answer<Option<Claim>>) {
+        let own = Weak::clone(&self.own);
+        let scan = self.scan(want, SCAN_ROWS_MAX);
         self.read_then(scan, move |found| match (found, own.upgrade()) {
             (Err(error), _) => give(&answer, Err(error.clone())),
             (Ok(None), _) => give(&answer, Ok(None)),
@@ -97,18 +119,30 @@ impl SqliteStore {
                 return;
             }
         }
-        let own = std::sync::Weak::clone(&self.own);
+        let own = Weak::clone(&self.own);
         let take = TakeClaim {
             found,
             max: want.max,
         };
-        self.write_then(take, move |taken| match (taken, own.upgrade()) {
-            (Err(error), _) => give(&answer, Err(error.clone())),
-            (Ok(Taken::Claim(claim)), _) => give(&answer, Ok(Some(claim.clone()))),
-            (Ok(Taken::Again), Some(store)) if steps > 0 => store.look(want, steps - 1, answer),
-            (Ok(Taken::Again | Taken::Nothing), _) => give(&answer, Ok(None)),
-        })
-        .forget();
+        self.write_then(take, move |taken| took(want, steps, taken, &own, answer))
+            .forget();
+    }
+}
+
+/// What follows from a taking: the answer, or another look.
+fn took(
+    want: Want,
+    steps: u32,
+    taken: &Result<Taken, Error>,
+    own: &Weak<SqliteStore>,
+    answer: Answer<Option<Claim>>,
+) {
+    match (taken, own.upgrade()) {
+        (Err(error), _) => give(&answer, Err(error.clone())),
+        (Ok(Taken::Claim(claim)), _) => give(&answer, Ok(Some(claim.clone()))),
+        (Ok(Taken::Again), Some(store)) if steps > 0 => store.look(want, steps - 1, answer),
+        (Ok(Taken::Passed(found)), Some(store)) => store.found(want, steps, found.clone(), answer),
+        (Ok(Taken::Again | Taken::Nothing | Taken::Passed(_)), _) => give(&answer, Ok(None)),
     }
 }
 

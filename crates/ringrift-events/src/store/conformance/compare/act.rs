@@ -176,6 +176,7 @@ impl Side<'_> {
         let want = Want {
             subscription: SubscriptionId(id),
             max,
+            likely: max % 2 == 0,
         };
         let answer = store.claim(want).wait();
         let mut kept = None;

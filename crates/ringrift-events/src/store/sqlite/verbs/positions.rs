@@ -105,10 +105,12 @@ pub(crate) fn before_oldest(tx: &Tx<'_>) -> Result<i64, Error> {
 
 /// Writes a new cursor and what follows from it and the open claims.
 pub(crate) fn set_cursor(tx: &Tx<'_>, id: SubscriptionId, cursor: i64) -> Result<(), Error> {
-    tx.conn
-        .prepare_cached("UPDATE subscription_rows SET cursor = ?2 WHERE id = ?1")?
-        .execute([id.0, cursor])?;
-    refresh_settled(tx, id)
+    let sql = "UPDATE subscription_rows SET cursor = ?2, settled = MIN(?2, COALESCE((SELECT \
+                   MIN(c.settled_to) FROM claims AS c WHERE c.subscription = ?1 \
+                   AND c.generation = subscription_rows.generation AND c.settled_us IS NULL), ?2)) \
+               WHERE id = ?1";
+    tx.conn.prepare_cached(sql)?.execute([id.0, cursor])?;
+    Ok(())
 }
 
 /// Brings `settled` in line with the cursor and the open claims. Called by every verb that changes

@@ -74,11 +74,13 @@ impl Stage {
         let want = Want {
             subscription: self.id,
             max,
+            likely: false,
         };
         loop {
             let scan = Scan {
                 want,
                 from: None,
+                rows_max: 100,
                 presence: None,
             };
             let found = self.db.read(scan).unwrap()?;
@@ -87,7 +89,7 @@ impl Stage {
             }
             match self.db.write(TakeClaim { found, max }).unwrap() {
                 Taken::Claim(claim) => return Some(claim),
-                Taken::Nothing => return None,
+                Taken::Nothing | Taken::Passed(_) => return None,
                 Taken::Again => {}
             }
         }

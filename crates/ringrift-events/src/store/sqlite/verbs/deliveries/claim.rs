@@ -5,17 +5,15 @@ use std::sync::Arc;
 
 use rusqlite::params;
 
-use super::ledger::{OpenClaim, open_claims_of};
-use super::scan::{Found, hosted_version, ownerless, restores};
+use super::ledger::OpenClaim;
+use super::scan::{Claimable, Found, Scan, restores};
 use crate::event::{Event, Seq};
 use crate::store::Error;
 use crate::store::deliveries::{CLAIM_EVENTS_MAX, Claim, ClaimToken, Why};
 use crate::store::pages::Bells;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::letters::{NewRow, insert_row};
-use crate::store::sqlite::verbs::positions::{
-    Standing, durable, refresh_settled, segments, set_cursor,
-};
+use crate::store::sqlite::verbs::positions::{Standing, refresh_settled, set_cursor};
 use crate::store::subscriptions::{Generation, SubscriptionId};
 
 /// Takes what was found, at most `max` events of an ownerless claim.
@@ -33,8 +31,17 @@ pub(crate) enum Taken {
     Again,
     /// Nothing now.
     Nothing,
+    /// Looked at, and nothing of it to be had.
+    Passed(Found),
 }
 
+/// Looks and takes in one transaction: for who has just seen an event that the subscription takes.
+/// Reads few rows, since it has the write lock meanwhile.
+pub(crate) struct ClaimNow {
+    pub(crate) scan: Scan,
+}
+
+impl Plain for ClaimNow {}
 impl Plain for TakeClaim {}
 impl Plain for Taken {}
 
@@ -42,34 +49,49 @@ impl Verb for TakeClaim {
     type Answer = Taken;
 
     fn run(self, tx: &Tx<'_>) -> Result<Taken, Error> {
-        let found = &self.found;
-        let standing = durable(tx, found.subscription, "claim for")?;
-        if standing.paused || standing.ended {
-            return Ok(Taken::Nothing);
-        }
-        let open = open_claims_of(tx, standing.id, Generation(standing.generation))?;
-        if standing.ordered && open.iter().any(|claim| claim.owner.is_some()) {
-            return Ok(Taken::Nothing);
-        }
-        let Some(hosted) = hosted_version(tx, standing.id)? else {
+        let Some(claimable) = Claimable::of(tx, self.found.subscription)? else {
             return Ok(Taken::Nothing);
         };
-        let segments = segments(tx, standing.id)?;
-        if let Some(claim) = ownerless(&open, &segments, hosted) {
-            return take_ownerless(tx, &standing, claim, self.max);
-        }
-        let stands = standing.generation == found.generation.0
-            && standing.cursor == found.cursor.0
-            && restores(tx)? == found.restores;
-        if found.ownerless || !stands {
-            return Ok(Taken::Again);
-        }
-        take_new(tx, &standing, found)
+        take(tx, &claimable, &self.found, self.max)
     }
 
     fn rings(&self) -> Bells {
         Bells::NONE
     }
+}
+
+impl Verb for ClaimNow {
+    type Answer = Taken;
+
+    fn run(self, tx: &Tx<'_>) -> Result<Taken, Error> {
+        let want = self.scan.want;
+        let Some(claimable) = Claimable::of(tx, want.subscription)? else {
+            return Ok(Taken::Nothing);
+        };
+        let found = self.scan.look(tx, &claimable)?;
+        match found.events.is_empty() && !found.ownerless {
+            true => Ok(Taken::Passed(found)),
+            false => take(tx, &claimable, &found, want.max),
+        }
+    }
+
+    fn rings(&self) -> Bells {
+        Bells::NONE
+    }
+}
+
+fn take(tx: &Tx<'_>, claimable: &Claimable, found: &Found, max: usize) -> Result<Taken, Error> {
+    let standing = &claimable.standing;
+    if let Some(claim) = claimable.ownerless() {
+        return take_ownerless(tx, standing, claim, max);
+    }
+    let stands = standing.generation == found.generation.0
+        && standing.cursor == found.cursor.0
+        && restores(tx)? == found.restores;
+    if found.ownerless || !stands {
+        return Ok(Taken::Again);
+    }
+    take_new(tx, standing, found)
 }
 
 /// Gives out what an ownerless claim still holds; one that holds nothing any more is closed.
@@ -104,6 +126,7 @@ fn take_ownerless(
         generation: Generation(standing.generation),
         events,
         taken_over: true,
+        more: true,
     }))
 }
 
@@ -140,6 +163,7 @@ fn take_new(tx: &Tx<'_>, standing: &Standing, found: &Found) -> Result<Taken, Er
         generation: Generation(standing.generation),
         events,
         taken_over: false,
+        more: found.more,
     }))
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A claim is made in two steps: [`Scan`] reads what would be next, [`TakeClaim`] takes it by
 //! comparing where the subscription stands. The first costs no write lock, so that asking in vain
-//! costs nobody anything; the loser of a race asks again.
+//! costs nobody anything; the loser of a race asks again. [`ClaimNow`] does both at once, where
+//! asking is most likely not in vain.
 
 mod claim;
 mod claim_due;
@@ -20,7 +21,7 @@ mod settle;
 mod settle_due;
 mod trail;
 
-pub(crate) use claim::{TakeClaim, Taken};
+pub(crate) use claim::{ClaimNow, TakeClaim, Taken};
 pub(crate) use claim_due::{ClaimDue, NextDue};
 pub(crate) use forget_keys::ForgetKeys;
 pub(crate) use give_up::GiveUp;

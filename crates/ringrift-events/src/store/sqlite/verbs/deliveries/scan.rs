@@ -15,7 +15,7 @@ use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::rows::Stretch;
 use crate::store::sqlite::verb::{Plain, Question, Tx};
 use crate::store::sqlite::verbs::head::log_end;
-use crate::store::sqlite::verbs::positions::{Segment, durable, segment_at, segments};
+use crate::store::sqlite::verbs::positions::{Segment, Standing, durable, segment_at, segments};
 use crate::store::subscriptions::{Generation, SubscriptionId};
 
 /// Most rows of the log that one look reads: bounds a step over what does not match to some
@@ -30,6 +30,8 @@ const CLAIM_BYTES_MAX: usize = 4 << 20;
 pub(crate) struct Scan {
     pub(crate) want: Want,
     pub(crate) from: Option<Passed>,
+    /// Most rows of the log it reads.
+    pub(crate) rows_max: usize,
     /// Knows how far the log is synced; none reads to its end.
     pub(crate) presence: Option<Arc<Presence>>,
 }
@@ -69,56 +71,88 @@ impl Question for Scan {
     type Answer = Option<Found>;
 
     fn run(self, tx: &Tx<'_>) -> Result<Option<Found>, Error> {
-        let standing = durable(tx, self.want.subscription, "claim for")?;
-        let Some(hosted) = hosted_version(tx, standing.id)? else {
-            return Ok(None);
-        };
+        match Claimable::of(tx, self.want.subscription)? {
+            Some(claimable) => self.look(tx, &claimable).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// A subscription that this process may claim for now, as it stands.
+pub(super) struct Claimable {
+    pub(super) standing: Standing,
+    open: Vec<OpenClaim>,
+    segments: Vec<Segment>,
+    /// The version this process hosts.
+    hosted: i64,
+}
+
+impl Claimable {
+    /// `None` while there is nothing to have, whatever is in the log.
+    pub(super) fn of(tx: &Tx<'_>, id: SubscriptionId) -> Result<Option<Claimable>, Error> {
+        let standing = durable(tx, id, "claim for")?;
         if standing.paused || standing.ended {
             return Ok(None);
         }
-        let generation = Generation(standing.generation);
-        let open = open_claims_of(tx, standing.id, generation)?;
+        let Some(hosted) = hosted_version(tx, id)? else {
+            return Ok(None);
+        };
+        let open = open_claims_of(tx, id, Generation(standing.generation))?;
         if standing.ordered && open.iter().any(|claim| claim.owner.is_some()) {
             return Ok(None);
         }
-        let segments = segments(tx, standing.id)?;
-        let mut found = Found {
-            subscription: standing.id,
-            generation,
-            cursor: Seq(standing.cursor),
-            restores: restores(tx)?,
-            read_to: Seq(standing.cursor),
-            more: false,
-            ownerless: ownerless(&open, &segments, hosted).is_some(),
-            events: Vec::new(),
-        };
-        if found.ownerless {
-            return Ok(Some(found));
-        }
-        if let Some(passed) = self.from
-            && passed.generation == generation
-            && passed.restores == found.restores
-        {
-            found.read_to = found.read_to.max(passed.to);
-        }
-        self.read(tx, hosted, &segments, &mut found)?;
-        Ok(Some(found))
+        Ok(Some(Claimable {
+            segments: segments(tx, id)?,
+            standing,
+            open,
+            hosted,
+        }))
+    }
+
+    /// The first ownerless claim that a host of this version may take: an old one claims only below
+    /// its border.
+    pub(super) fn ownerless(&self) -> Option<&OpenClaim> {
+        self.open.iter().find(|claim| {
+            claim.owner.is_none()
+                && segment_at(&self.segments, claim.last)
+                    .is_none_or(|segment| segment.number <= self.hosted)
+        })
     }
 }
 
 impl Scan {
-    fn read(
-        &self,
-        tx: &Tx<'_>,
-        hosted: i64,
-        segments: &[Segment],
-        found: &mut Found,
-    ) -> Result<(), Error> {
-        let Some(segment) = segment_at(segments, found.read_to.0 + 1) else {
+    /// Looks for what is next of a subscription that stands so.
+    pub(super) fn look(&self, tx: &Tx<'_>, claimable: &Claimable) -> Result<Found, Error> {
+        let standing = &claimable.standing;
+        let mut found = Found {
+            subscription: standing.id,
+            generation: Generation(standing.generation),
+            cursor: Seq(standing.cursor),
+            restores: restores(tx)?,
+            read_to: Seq(standing.cursor),
+            more: false,
+            ownerless: claimable.ownerless().is_some(),
+            events: Vec::new(),
+        };
+        if found.ownerless {
+            return Ok(found);
+        }
+        if let Some(passed) = self.from
+            && passed.generation == found.generation
+            && passed.restores == found.restores
+        {
+            found.read_to = found.read_to.max(passed.to);
+        }
+        self.read(tx, claimable, &mut found)?;
+        Ok(found)
+    }
+
+    fn read(&self, tx: &Tx<'_>, claimable: &Claimable, found: &mut Found) -> Result<(), Error> {
+        let Some(segment) = segment_at(&claimable.segments, found.read_to.0 + 1) else {
             return Ok(());
         };
         // A process with an old version claims only below the border.
-        if hosted < segment.number {
+        if claimable.hosted < segment.number {
             return Ok(());
         }
         let border = segment.valid_to.saturating_sub(1);
@@ -127,7 +161,7 @@ impl Scan {
         let max = self.want.max.clamp(1, CLAIM_EVENTS_MAX);
         let (mut read, mut bytes) = (0, 0);
         let stopped = stretch.each(|row| {
-            if read == SCAN_ROWS_MAX {
+            if read == self.rows_max {
                 return Ok(ControlFlow::Break(()));
             }
             read += 1;
@@ -168,19 +202,6 @@ impl Scan {
             None => Ok(end),
         }
     }
-}
-
-/// The first ownerless claim that a host of this version may take: an old one claims only below its
-/// border.
-pub(super) fn ownerless<'a>(
-    open: &'a [OpenClaim],
-    segments: &[Segment],
-    hosted: i64,
-) -> Option<&'a OpenClaim> {
-    open.iter().find(|claim| {
-        claim.owner.is_none()
-            && segment_at(segments, claim.last).is_none_or(|segment| segment.number <= hosted)
-    })
 }
 
 /// How often deleted events were restored.

@@ -33,16 +33,7 @@ impl Verb for SettleClaim {
             Proof::Settled => return Ok(false),
             Proof::Held(claim) => claim,
         };
-        let standing = standing(tx, claim.subscription)?;
-        let mut changed = false;
-        for result in &settle.results {
-            if result.seq.0 > claim.last || result.seq.0 < claim.first {
-                return Err(outside(&claim, result));
-            }
-            if claim.holds(result.seq) {
-                changed |= settle_one(tx, &standing, result)?;
-            }
-        }
+        let changed = settle_each(tx, &claim, &settle.results)?;
         let settled_to = settle.settled_to.0.min(claim.last);
         if settled_to <= claim.settled_to {
             return Ok(changed);
@@ -75,6 +66,24 @@ impl Verb for SettleClaim {
             false => Bells::WORK,
         }
     }
+}
+
+/// Keeps what is more than a plain success. Says whether anything changed.
+fn settle_each(tx: &Tx<'_>, claim: &OpenClaim, results: &[Settlement]) -> Result<bool, Error> {
+    if results.is_empty() {
+        return Ok(false);
+    }
+    let standing = standing(tx, claim.subscription)?;
+    let mut changed = false;
+    for result in results {
+        if result.seq.0 > claim.last || result.seq.0 < claim.first {
+            return Err(outside(claim, result));
+        }
+        if claim.holds(result.seq) {
+            changed |= settle_one(tx, &standing, result)?;
+        }
+    }
+    Ok(changed)
 }
 
 fn outside(claim: &OpenClaim, result: &Settlement) -> Error {
