@@ -8,7 +8,8 @@ use crate::log::EventLog;
 use crate::router::Router;
 use crate::store::{Error, Store};
 
-/// The longest pause between two looks: a letter that became due without a ring waits no longer.
+/// The longest pause between two looks while a letter waits: one that became due without a ring
+/// waits no longer.
 const LOOK_MAX: Duration = Duration::from_secs(1);
 
 /// The shortest pause, so that a handler whose slots are all busy does not make this loop spin.
@@ -31,17 +32,29 @@ impl DeadLetterRetry {
         DeadLetterRetry { store, router, log }
     }
 
-    /// Starts what is due; answers how long nothing more can be.
-    fn look(&self, context: &DaemonContext) -> Result<Duration, Error> {
+    /// Starts what is due; answers how long nothing more can be, `None` when no letter waits.
+    fn look(&self, context: &DaemonContext) -> Result<Option<Duration>, Error> {
         let Some(due) = self.router.next_due()? else {
-            return Ok(LOOK_MAX);
+            return Ok(None);
         };
         let now = context.now();
         if due > now {
-            return Ok(due.since(now).clamp(LOOK_MIN, LOOK_MAX));
+            return Ok(Some(due.since(now).clamp(LOOK_MIN, LOOK_MAX)));
         }
         self.router.start_due()?;
-        Ok(LOOK_MIN)
+        Ok(Some(LOOK_MIN))
+    }
+
+    /// Waits for news; as long as it takes where no letter waits, for none becomes due by itself.
+    fn until_news(&self, seen: u64, waits: bool, context: &DaemonContext) -> u64 {
+        loop {
+            // No append makes a letter due.
+            let news = self.store.wait_for_news_of(None, seen, LOOK_MAX);
+            if news != seen || waits || context.is_stopping() {
+                return news;
+            }
+            context.cycle();
+        }
     }
 }
 
@@ -54,23 +67,22 @@ impl Daemon for DeadLetterRetry {
                 Err(error) if error.is_retryable() => {
                     self.log
                         .store_failed("looking for due dead letters", &error);
-                    LOOK_MAX
+                    Some(LOOK_MAX)
                 }
                 Err(error) => return Err(error.to_string()),
             };
             context.cycle();
-            if pause < LOOK_MAX {
-                // Something is due by the clock: rings would not bring it sooner.
-                if !context.wait(pause) {
-                    break;
+            // A busy log rings at every commit; dead letters need no such haste. Where something is
+            // due by the clock, rings would not bring it sooner.
+            let pause = match pause {
+                Some(pause) if pause < LOOK_MAX => pause,
+                later => {
+                    seen = self.until_news(seen, later.is_some(), context);
+                    RING_PAUSE
                 }
-            } else {
-                // No append makes a letter due.
-                seen = self.store.wait_for_news_of(None, seen, pause);
-                // A busy log rings at every commit; dead letters need no such haste.
-                if !context.wait(RING_PAUSE) {
-                    break;
-                }
+            };
+            if !context.wait(pause) {
+                break;
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::daemon::{Daemon, DaemonContext};
 use crate::log::EventLog;
-use crate::router::Router;
+use crate::router::{PollPlace, Router};
 use crate::store::log::is_to_the_end;
 use crate::store::{Error, Store};
 
@@ -14,8 +14,12 @@ use crate::store::{Error, Store};
 const READ_MAX: usize = 1_000;
 
 /// The longest wait without a ring: the time a missed ring may cost, and how often work that came
-/// without an append (a takeover, a resume) is looked for.
+/// without an append (a takeover, a resume) is looked for while the log rings.
 const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// How often everything is looked at although nothing changed: for events that became readable
+/// without a commit, by the sync of another process that rang for other types.
+const ANYWAY: Duration = Duration::from_secs(10);
 
 /// How often durable subscriptions are told to look for work that no event brings.
 const STRAY_EVERY: Duration = Duration::from_millis(50);
@@ -49,21 +53,36 @@ pub struct CrossProcessPoller {
     store: Arc<dyn Store>,
     router: Router,
     log: EventLog,
+    /// Where the last read began.
+    read_from: Option<PollPlace>,
 }
 
 impl CrossProcessPoller {
     /// A poller that brings what `store` has to `router`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, router: Router, log: EventLog) -> CrossProcessPoller {
-        CrossProcessPoller { store, router, log }
+        CrossProcessPoller {
+            store,
+            router,
+            log,
+            read_from: None,
+        }
+    }
+
+    /// A subscription has begun since the last read, which may have missed its beginning.
+    fn has_more_to_read(&self) -> bool {
+        let place = self.router.poll_place();
+        self.read_from
+            .is_none_or(|read| place.has_begun_since(read))
     }
 
     /// Reads everything new and hands it on; answers whether the log had grown.
-    fn catch_up(&self, context: &DaemonContext) -> Result<bool, Error> {
+    fn catch_up(&mut self, context: &DaemonContext) -> Result<bool, Error> {
         let mut any = false;
         loop {
             // In this order: who subscribes after the place was asked makes it be asked again.
             let place = self.router.poll_place();
+            self.read_from = Some(place);
             let (Some(after), Some(wanted)) = (place.after, self.router.wanted()) else {
                 // Nobody here wants anything: later subscriptions begin after the log's end.
                 if self
@@ -112,23 +131,32 @@ impl Daemon for CrossProcessPoller {
         self.router.set_polling(true);
         let mut seen = 0;
         let mut failures = 0_u32;
+        let mut read_at = Duration::ZERO;
         // A ring without an event means that there may be work which no event brings: a takeover, a
-        // resume. It is looked for, but not at every ring; and now and then without one.
-        let mut rang = true;
+        // resume. It is looked for, but not at every ring.
+        let (mut rang, mut work) = (true, true);
         let mut told_at = Duration::ZERO;
         let mut pace = Pace::default();
         while !context.is_stopping() {
+            let now = context.clock.monotonic();
+            let reads = rang || failures > 0 || self.has_more_to_read() || now >= read_at + ANYWAY;
+            let read = match reads {
+                true => self.catch_up(context),
+                false => Ok(false),
+            };
             let mut wait = WAIT_MAX;
-            match self.catch_up(context) {
+            match read {
                 Ok(grew) => {
                     failures = 0;
-                    let now = context.clock.monotonic();
-                    let pause = if rang && !grew { STRAY_EVERY } else { WAIT_MAX };
-                    let due = told_at + pause;
-                    if due <= now {
-                        told_at = now;
+                    if reads {
+                        read_at = now;
+                        work = true;
+                    }
+                    let due = told_at + if grew { WAIT_MAX } else { STRAY_EVERY };
+                    if work && due <= now {
+                        (told_at, work) = (now, false);
                         self.router.tell_durables(None);
-                    } else {
+                    } else if work {
                         wait = due - now;
                     }
                 }
@@ -143,15 +171,15 @@ impl Daemon for CrossProcessPoller {
             // A subscription that begins meanwhile rings, so that its types are listened to.
             let wanted = self.router.wanted();
             let news = self.store.wait_for_news_of(wanted.as_ref(), seen, wait);
-            rang = news != seen || (rang && wait < WAIT_MAX);
+            rang = news != seen;
+            seen = news;
             // A live subscription waits for nothing.
-            if news != seen && !self.router.has_live() {
+            if rang && !self.router.has_live() {
                 let pause = pace.before_a_look(context.clock.monotonic());
                 if !pause.is_zero() && !context.wait(pause) {
                     break;
                 }
             }
-            seen = news;
             context.cycle();
         }
         Ok(())

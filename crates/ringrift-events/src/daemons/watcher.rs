@@ -123,14 +123,17 @@ impl<W: Watch> Watcher<W> {
         }
     }
 
-    /// Reads what is new, looks if it is time, keeps what follows.
-    fn cycle(&mut self, look: bool, context: &DaemonContext) -> Result<(), Error> {
+    /// Reads what is new if there may be something, looks if it is time, keeps what follows.
+    fn cycle(&mut self, look: bool, news: bool, context: &DaemonContext) -> Result<(), Error> {
         let mut look = look;
+        let reads = news || self.standing.is_none();
         loop {
             let mut standing = self.stand()?;
             let mut findings = Findings::default();
-            let (more, place) = self.read(standing.place, context.now(), &mut findings)?;
-            standing.place = place;
+            let mut more = false;
+            if reads {
+                (more, standing.place) = self.read(standing.place, context.now(), &mut findings)?;
+            }
             if look && !more {
                 self.watch
                     .look(&*self.store, context.now(), &mut findings)?;
@@ -224,6 +227,8 @@ impl<W: Watch> Watcher<W> {
 impl<W: Watch> Daemon for Watcher<W> {
     fn run(&mut self, context: &DaemonContext) -> Result<(), String> {
         let mut seen = 0;
+        // What it listened to, and whether that may have brought something since the last read.
+        let (mut listened, mut news) = (None, true);
         let mut failed = 0_u32;
         let mut looked_at: Option<Duration> = None;
         let mut hosted = false;
@@ -241,7 +246,7 @@ impl<W: Watch> Daemon for Watcher<W> {
                     if look {
                         looked_at = Some(now);
                     }
-                    self.cycle(look, context)
+                    self.cycle(look, news, context)
                         .and_then(|()| self.watch.settled(&self.store, context.now()))
                 }
                 Ok(false) => {
@@ -265,6 +270,7 @@ impl<W: Watch> Daemon for Watcher<W> {
             }
             context.cycle();
             if !hosted || failed > 0 {
+                news = true;
                 if !context.wait(ELECT_EVERY) {
                     break;
                 }
@@ -272,7 +278,9 @@ impl<W: Watch> Daemon for Watcher<W> {
             }
             let wait = self.look_every.min(ELECT_EVERY);
             let types = self.watch.types();
-            seen = self.store.wait_for_news_of(types.as_ref(), seen, wait);
+            let now_seen = self.store.wait_for_news_of(types.as_ref(), seen, wait);
+            news = now_seen != seen || types != listened;
+            (seen, listened) = (now_seen, types);
             if !context.wait(PACE) {
                 break;
             }

@@ -26,6 +26,14 @@ pub struct PollPlace {
     beginnings: u64,
 }
 
+impl PollPlace {
+    /// Whether a live subscription has begun since a read from there.
+    #[must_use]
+    pub fn has_begun_since(self, read: PollPlace) -> bool {
+        self.beginnings != read.beginnings
+    }
+}
+
 impl Polled {
     pub(super) fn place(&self) -> PollPlace {
         let state = self.lock();

@@ -256,8 +256,10 @@ pub trait Registry: Send + Sync {
     fn ended(&self, slot: Option<Slot>, recent: Recent);
 
     /// Blocks until something may be new (an append by any process, a command for this one, a
-    /// call to [`Registry::ring`]) or `at_most` passed. May return early for no reason: correctness
-    /// never depends on it. `seen` is the value the last call returned; start with 0.
+    /// call to [`Registry::ring`]) or `at_most` passed. May return early for no reason. `seen` is the
+    /// value the last call returned; start with 0. Another value than that means that something may
+    /// be new; the same value, that nothing was committed since, but within the last half second by
+    /// somebody who does not ring.
     fn wait_for_news(&self, seen: u64, at_most: std::time::Duration) -> u64;
 
     /// The same for a caller that looks for appends of these types only, or of none: appends of

@@ -53,6 +53,12 @@ impl Roles {
         Ok(true)
     }
 
+    /// Whether this handle is the host of `role`. Memory only.
+    pub(crate) fn holds(&self, role: &str) -> bool {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.contains_key(role)
+    }
+
     /// Gives a role back; one that is not held is fine.
     pub(crate) fn resign(&self, role: &str) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);

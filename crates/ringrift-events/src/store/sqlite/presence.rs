@@ -79,6 +79,8 @@ struct CommandWatch {
     found: Arc<AtomicBool>,
     /// When to look next, in microseconds of the boot clock.
     look_at_us: AtomicU64,
+    /// The count of foreign changes at the last look; above 2³² before the first one.
+    looked_at: AtomicU64,
 }
 
 /// What to do about commands.
@@ -163,6 +165,7 @@ impl Presence {
                 taken_at: AtomicU64::new(u64::MAX),
                 found: Arc::new(AtomicBool::new(false)),
                 look_at_us: AtomicU64::new(0),
+                looked_at: AtomicU64::new(u64::MAX),
             },
             closed: AtomicBool::new(false),
         }
@@ -309,8 +312,9 @@ impl Presence {
         }
     }
 
-    /// Whether commands may wait for this process. Memory only; at most once a second it asks for
-    /// a look at the database, for commands left by somebody who does not share the page.
+    /// Whether commands may wait for this process. Memory only; at most once a second, when the
+    /// database was seen to change, it asks for a look, for commands left by somebody who does not
+    /// share the page.
     pub(crate) fn may_have_commands(&self) -> CommandsDue {
         let watch = &self.commands;
         let left = self.shared.as_ref().map_or(0, |shared| shared.commands());
@@ -326,7 +330,8 @@ impl Presence {
                 .look_at_us
                 .compare_exchange(due, next, Ordering::SeqCst, Ordering::SeqCst)
                 .is_ok();
-        if mine {
+        let foreign = u64::from(self.foreign.load(Ordering::SeqCst));
+        if mine && watch.looked_at.swap(foreign, Ordering::SeqCst) != foreign {
             CommandsDue::Look(Arc::clone(&watch.found))
         } else {
             CommandsDue::No

@@ -30,11 +30,12 @@ impl Question for ChangeMark {
 pub(crate) struct Versions(Mutex<BTreeMap<u64, i64>>);
 
 impl Versions {
-    /// Takes a version in; says whether the database changed since the same connection was asked
-    /// last. The first answer of a connection says nothing.
+    /// Takes a version in; says whether the database may have changed since the same connection was
+    /// asked last. The first answer of a connection counts as a change: it came after what the
+    /// others were asked before.
     pub(crate) fn has_changed(&self, (connection, version): (u64, i64)) -> bool {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         seen.insert(connection, version)
-            .is_some_and(|before| before != version)
+            .is_none_or(|before| before != version)
     }
 }
