@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::daemon::{Daemon, DaemonContext};
+use crate::event::{Event, Seq};
 use crate::log::EventLog;
 use crate::router::{PollPlace, Router};
-use crate::store::log::is_to_the_end;
+use crate::store::log::{Follow, is_to_the_end};
 use crate::store::{Error, Store};
 
 /// Events read at once: enough to share a read, few enough to keep the first one's delay short.
@@ -76,15 +77,24 @@ impl CrossProcessPoller {
             .is_none_or(|read| place.has_begun_since(read))
     }
 
-    /// Reads everything new and hands it on; answers whether the log had grown.
-    fn catch_up(&mut self, context: &DaemonContext) -> Result<bool, Error> {
+    /// Reads everything new and hands it on, beginning with what was read already; answers whether
+    /// the log had grown.
+    fn catch_up(&mut self, read: Option<Read>, context: &DaemonContext) -> Result<bool, Error> {
         let mut any = false;
+        let mut read = read;
         loop {
-            // In this order: who subscribes after the place was asked makes it be asked again.
-            let place = self.router.poll_place();
-            self.read_from = Some(place);
-            let (Some(after), Some(wanted)) = (place.after, self.router.wanted()) else {
+            let Some(Read {
+                place,
+                after,
+                events,
+                to,
+            }) = (match read.take() {
+                Some(read) => Some(read),
+                None => self.read()?,
+            })
+            else {
                 // Nobody here wants anything: later subscriptions begin after the log's end.
+                let place = self.router.poll_place();
                 if self
                     .router
                     .note_polled(place, self.store.head().wait()?.seq)
@@ -93,7 +103,7 @@ impl CrossProcessPoller {
                 }
                 continue;
             };
-            let (events, read_to) = self.store.read(after, wanted, READ_MAX).wait()?;
+            self.read_from = Some(place);
             for event in &events {
                 if event.origin == self.store.process() {
                     self.router.passed(event);
@@ -101,19 +111,70 @@ impl CrossProcessPoller {
                     self.router.receive(event);
                 }
             }
-            let noted = self.router.note_polled(place, read_to);
-            any |= read_to > after;
+            let noted = self.router.note_polled(place, to);
+            any |= to > after;
             if !events.is_empty() {
                 self.router.tell_durables(Some(&events));
             }
             context.cycle();
             // What was appended since has rung.
-            if (noted && is_to_the_end(after, READ_MAX, &events, read_to)) || context.is_stopping()
-            {
+            if (noted && is_to_the_end(after, READ_MAX, &events, to)) || context.is_stopping() {
                 return Ok(any);
             }
         }
     }
+
+    /// Reads from the poller's place; `None` when nobody here wants anything.
+    fn read(&self) -> Result<Option<Read>, Error> {
+        // In this order: who subscribes after the place was asked makes it be asked again.
+        let place = self.router.poll_place();
+        let (Some(after), Some(wanted)) = (place.after, self.router.wanted()) else {
+            return Ok(None);
+        };
+        let (events, to) = self.store.read(after, wanted, READ_MAX).wait()?;
+        Ok(Some(Read {
+            place,
+            after,
+            events,
+            to,
+        }))
+    }
+
+    /// Waits for news. What live subscriptions here want is read at once, before this thread is
+    /// woken.
+    fn wait(&self, seen: u64, at_most: Duration) -> Result<(u64, Option<Read>), Error> {
+        let place = self.router.poll_place();
+        // A subscription that begins meanwhile rings, so that its types are listened to.
+        let wanted = self.router.wanted();
+        let (Some(after), Some(types), true) = (place.after, &wanted, self.router.has_live())
+        else {
+            let news = self.store.wait_for_news_of(wanted.as_ref(), seen, at_most);
+            return Ok((news, None));
+        };
+        let (news, read) = self.store.follow(Follow {
+            after,
+            types: types.clone(),
+            limit: READ_MAX,
+            seen,
+            at_most,
+        })?;
+        let read = read.map(|(events, to)| Read {
+            place,
+            after,
+            events,
+            to,
+        });
+        Ok((news, read))
+    }
+}
+
+/// What was read.
+struct Read {
+    /// The poller's place before.
+    place: PollPlace,
+    after: Seq,
+    events: Vec<Arc<Event>>,
+    to: Seq,
 }
 
 impl Daemon for CrossProcessPoller {
@@ -132,6 +193,7 @@ impl Daemon for CrossProcessPoller {
         let mut seen = 0;
         let mut failures = 0_u32;
         let mut read_at = Duration::ZERO;
+        let mut read = None;
         // A ring without an event means that there may be work which no event brings: a takeover, a
         // resume. It is looked for, but not at every ring.
         let (mut rang, mut work) = (true, true);
@@ -140,12 +202,12 @@ impl Daemon for CrossProcessPoller {
         while !context.is_stopping() {
             let now = context.clock.monotonic();
             let reads = rang || failures > 0 || self.has_more_to_read() || now >= read_at + ANYWAY;
-            let read = match reads {
-                true => self.catch_up(context),
+            let caught_up = match reads {
+                true => self.catch_up(read.take(), context),
                 false => Ok(false),
             };
             let mut wait = WAIT_MAX;
-            match read {
+            match caught_up {
                 Ok(grew) => {
                     failures = 0;
                     if reads {
@@ -168,9 +230,15 @@ impl Daemon for CrossProcessPoller {
                     }
                 }
             }
-            // A subscription that begins meanwhile rings, so that its types are listened to.
-            let wanted = self.router.wanted();
-            let news = self.store.wait_for_news_of(wanted.as_ref(), seen, wait);
+            let news = match self.wait(seen, wait) {
+                Ok((news, came)) => {
+                    read = came;
+                    news
+                }
+                // It is read again, which says what is wrong.
+                Err(_) if context.wait(STRAY_EVERY) => seen.wrapping_add(1),
+                Err(_) => break,
+            };
             rang = news != seen;
             seen = news;
             // A live subscription waits for nothing.

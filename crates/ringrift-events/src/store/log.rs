@@ -234,6 +234,24 @@ pub fn is_to_the_end(after: Seq, limit: usize, events: &[Arc<Event>], read_to: S
         && read_to.0.saturating_sub(after.0) < READ_PLACES_MAX
 }
 
+/// What [`super::Store::follow`] waits for and reads.
+#[derive(Clone, Debug)]
+pub struct Follow {
+    /// Events after this place.
+    pub after: Seq,
+    /// Of these types.
+    pub types: TypeSet,
+    /// Most events.
+    pub limit: usize,
+    /// What the last call answered; 0 at first.
+    pub seen: u64,
+    /// Longest wait.
+    pub at_most: Duration,
+}
+
+/// What to pass as `seen` next time, and what was read; nothing where nothing is new.
+pub type Followed = (u64, Option<(Vec<Arc<Event>>, Seq)>);
+
 /// The verbs on the log.
 pub trait Log: Send + Sync {
     /// Appends events in one transaction, all or none. At most [`APPEND_DRAFTS_MAX`] drafts; more

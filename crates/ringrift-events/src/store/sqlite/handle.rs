@@ -171,7 +171,10 @@ impl SqliteStore {
         self.options.process.id
     }
 
-    fn carried<T: Clone + Send + 'static>(&self, then: Option<Then<T>>) -> (Answer<T>, Pending<T>) {
+    pub(super) fn carried<T: Clone + Send + 'static>(
+        &self,
+        then: Option<Then<T>>,
+    ) -> (Answer<T>, Pending<T>) {
         Pending::channel_carried(then, Arc::clone(&self.line) as Arc<dyn Carrier>)
     }
 
@@ -237,7 +240,7 @@ impl SqliteStore {
         self.line.refusal().map_or(Ok(()), Err)
     }
 
-    fn admit(&self, bytes: usize) -> Result<(), Error> {
+    pub(super) fn admit(&self, bytes: usize) -> Result<(), Error> {
         self.check()?;
         self.line.admit(bytes)
     }
@@ -314,8 +317,7 @@ fn end(line: &Line, courier: &Mutex<Option<JoinHandle<()>>>) {
     if !line.close() {
         return;
     }
-    line.writes.close();
-    line.reads.close();
+    line.close_inboxes();
     // The housekeeper is last: it empties the WAL once the others are out of its way.
     line.threads.wait(1, CLOSE_WAIT);
     line.chores.close();
@@ -444,7 +446,7 @@ fn start_reader(
     told.recv().map_err(|_| ended_early())?
 }
 
-fn reader(conn: Connection, line: Arc<Line>, options: &OpenOptions) -> Reader {
+pub(super) fn reader(conn: Connection, line: Arc<Line>, options: &OpenOptions) -> Reader {
     Reader {
         conn,
         line,

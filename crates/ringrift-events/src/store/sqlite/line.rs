@@ -41,6 +41,10 @@ pub(super) struct Line {
     pub(super) writes: Inbox<Box<dyn Request>>,
     /// To the readers.
     pub(super) reads: Inbox<Box<dyn Request>>,
+    /// To the thread that waits at the doorbell.
+    pub(super) follows: Inbox<Box<dyn Request>>,
+    /// Whether that thread runs; it is started by the first who follows.
+    pub(super) follower: OnceLock<bool>,
     /// To the courier.
     pub(super) parcels: Inbox<Parcel>,
     /// Whoever carries parcels holds it, and tells what there is to say: so they stay in order.
@@ -83,6 +87,8 @@ impl Line {
             callers: Spin::default(),
             writes: Inbox::new(),
             reads: Inbox::new(),
+            follows: Inbox::new(),
+            follower: OnceLock::new(),
             parcels: Inbox::new(),
             chores: Inbox::new(),
             wal_pages: AtomicU64::new(0),
@@ -212,6 +218,13 @@ impl Line {
     /// The end has come: long reads stop.
     pub(super) fn closing(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// Lets no request in any more; what is there is still served.
+    pub(super) fn close_inboxes(&self) {
+        self.writes.close();
+        self.reads.close();
+        self.follows.close();
     }
 
     /// Ends the taking of requests. Says whether this call did it.

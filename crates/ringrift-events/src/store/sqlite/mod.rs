@@ -20,6 +20,7 @@ mod open;
 mod begin;
 mod checkpoint;
 mod courier;
+mod follower;
 mod handle;
 mod housekeeper;
 mod inbox;

@@ -343,7 +343,8 @@ impl Presence {
         &self.versions
     }
 
-    fn news(&self, bells: Bells) -> u64 {
+    /// What is new of these bells: the value to wait for a change of.
+    pub(crate) fn news(&self, bells: Bells) -> u64 {
         let rings = self.shared.as_ref().map_or(0, |shared| shared.rings(bells));
         u64::from(self.foreign.load(Ordering::SeqCst)) << 32 | u64::from(rings)
     }

@@ -35,11 +35,7 @@ pub(super) struct Reader {
 impl Reader {
     /// Serves until the inbox is closed and empty.
     pub(super) fn run(&mut self) {
-        if let Err(error) = self.watch_time() {
-            self.line.say(Notice::Error(format!(
-                "a reader works without a time limit: {error}"
-            )));
-        }
+        self.begin();
         let line = Arc::clone(&self.line);
         loop {
             match line.reads.take(1, NAP, |_| false) {
@@ -47,6 +43,15 @@ impl Reader {
                 Taken::Nothing => {}
                 Taken::Closed => return,
             }
+        }
+    }
+
+    /// Before the first question.
+    pub(super) fn begin(&mut self) {
+        if let Err(error) = self.watch_time() {
+            self.line.say(Notice::Error(format!(
+                "a reader works without a time limit: {error}"
+            )));
         }
     }
 
@@ -63,7 +68,7 @@ impl Reader {
         Ok(())
     }
 
-    fn serve(&mut self, mut question: Box<dyn Request>) {
+    pub(super) fn serve(&mut self, mut question: Box<dyn Request>) {
         let limit = question.time_limit();
         let end = micros(self.clock.monotonic()).saturating_add(micros(limit));
         self.ends_at.store(end, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::verb::{Question, Tx, Verb};
+use super::verb::{Listen, Question, Tx, Verb};
 use crate::store::Error;
 use crate::store::pages::Bells;
 use crate::store::pending::Answer;
@@ -46,6 +46,11 @@ pub(super) trait Request: Send {
     /// It needs no savepoint: see [`Verb::undoes_itself`].
     fn undoes_itself(&self) -> bool {
         false
+    }
+
+    /// What it waits for before it is run; see [`Question::listens`].
+    fn listens(&self) -> Option<Listen> {
+        None
     }
 
     /// How long it may take, for reads.
@@ -180,6 +185,10 @@ impl<Q: Question> Request for Reading<Q> {
 
     fn wake(&mut self) {
         self.kept.answer.wake();
+    }
+
+    fn listens(&self) -> Option<Listen> {
+        self.question.as_ref().and_then(Question::listens)
     }
 
     fn time_limit(&self) -> Duration {

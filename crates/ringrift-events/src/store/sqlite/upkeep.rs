@@ -15,6 +15,7 @@ use super::verbs::upkeep::{
     TakeOver, Tallies,
 };
 use crate::event::{ProcessId, Seq};
+use crate::store::log::{Follow, Followed};
 use crate::store::pending::Answer;
 use crate::store::upkeep::{Checked, Deletion, Figures, SweepRules, Swept, Tally, Touched, Upkeep};
 use crate::store::{Error, ErrorCode, Pending, Store};
@@ -155,6 +156,10 @@ fn add(sum: &mut Swept, one: &Swept) {
 impl Store for SqliteStore {
     fn close(&self) {
         SqliteStore::close(self);
+    }
+
+    fn follow(&self, follow: Follow) -> Result<Followed, Error> {
+        self.follow_log(follow)
     }
 }
 

@@ -56,6 +56,15 @@ pub(crate) trait Verb: Plain {
     }
 }
 
+/// A wait at the doorbell.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listen {
+    pub(crate) bells: Bells,
+    /// The news that are known.
+    pub(crate) seen: u64,
+    pub(crate) at_most: Duration,
+}
+
 /// How long a question may take when it does not say: long enough for a scan of a few million
 /// rows, short enough that the WAL cannot grow for minutes under it.
 pub(crate) const READ_TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -67,6 +76,11 @@ pub(crate) trait Question: Plain {
 
     /// Runs inside a read transaction, ended after [`Question::time_limit`].
     fn run(self, tx: &Tx<'_>) -> Result<Self::Answer, Error>;
+
+    /// What is waited for before it is run, by the thread that waits at the doorbell.
+    fn listens(&self) -> Option<Listen> {
+        None
+    }
 
     /// How long it may take: a read transaction that stays open keeps the WAL from shrinking.
     fn time_limit(&self) -> Duration {

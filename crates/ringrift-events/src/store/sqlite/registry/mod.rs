@@ -18,6 +18,7 @@ pub(crate) use daemons::{Daemons, ReportDaemons};
 pub(crate) use facts::{Facts, Record, keep_fact};
 pub(crate) use join::{Join, keep_end};
 pub(crate) use news::{ChangeMark, Versions};
+pub(in crate::store::sqlite) use on_store::bells_of;
 pub(crate) use processes::Processes;
 pub(crate) use roles::{Elect, Elected, Resign};
 pub(crate) use types::{DeclareTypes, DeclaredTypes};

@@ -59,13 +59,7 @@ impl Registry for SqliteStore {
     }
 
     fn wait_for_news_of(&self, types: Option<&TypeSet>, seen: u64, at_most: Duration) -> u64 {
-        let bells = match types {
-            None => Bells::NONE,
-            Some(TypeSet::All) => Bells::APPENDS,
-            Some(TypeSet::Only(types)) => types.iter().fold(Bells::NONE, |bells, one| {
-                bells.and(Bells::of_type(one.as_str()))
-            }),
-        };
+        let bells = types.map_or(Bells::NONE, bells_of);
         self.wait_for_bells(bells.and(Bells::WORK), seen, at_most)
     }
 
@@ -187,5 +181,15 @@ impl SqliteStore {
             let mark = self.read(ChangeMark).wait();
             mark.is_ok_and(|mark| self.presence.versions().has_changed(mark))
         })
+    }
+}
+
+/// The bells that appends of these types ring.
+pub(in crate::store::sqlite) fn bells_of(types: &TypeSet) -> Bells {
+    match types {
+        TypeSet::All => Bells::APPENDS,
+        TypeSet::Only(types) => types.iter().fold(Bells::NONE, |bells, one| {
+            bells.and(Bells::of_type(one.as_str()))
+        }),
     }
 }
