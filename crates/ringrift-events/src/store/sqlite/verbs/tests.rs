@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::append::Append;
-use super::deliveries::{HandBack, Scan, SettleClaim, TakeClaim, Taken};
+use super::deliveries::{ClaimNow, HandBack, Scan, SettleClaim, TakeClaim, Taken};
 use super::subscriptions::{Subscribe, Unsubscribe};
 use super::upkeep::{ClearQueue, CountPending, RestoreQueue, Retain, SaveMark, Tallies};
 use crate::event::Seq;
@@ -95,6 +95,20 @@ impl Stage {
         }
     }
 
+    fn claim_now(&self, max: usize, rows_max: usize) -> Taken {
+        let scan = Scan {
+            want: Want {
+                subscription: self.id,
+                max,
+                likely: true,
+            },
+            from: None,
+            rows_max,
+            presence: None,
+        };
+        self.db.write(ClaimNow { scan }).unwrap()
+    }
+
     fn settle(&self, claim: &Claim, settled_to: Seq) -> bool {
         let settle = Settle {
             token: claim.token,
@@ -136,6 +150,29 @@ fn rules() -> SweepRules {
         log_bytes_max: 1 << 40,
         rows_max: 1_000,
     }
+}
+
+#[test]
+fn a_claim_in_one_step_takes_what_is_there_and_says_whether_there_is_more() {
+    let stage = Stage::new();
+    stage.publish(5);
+    let taken: Vec<(usize, bool)> = (0..3)
+        .map_while(|_| match stage.claim_now(2, 100) {
+            Taken::Claim(claim) => Some((claim.events.len(), claim.more)),
+            Taken::Again | Taken::Nothing | Taken::Passed(_) => None,
+        })
+        .collect();
+    assert_eq!(taken, [(2, true), (2, true), (1, false)]);
+    let Taken::Passed(found) = stage.claim_now(2, 100) else {
+        panic!("nothing is left to take");
+    };
+    assert!(found.events.is_empty() && !found.more);
+    // With the write lock in hand it reads no further than it was told to.
+    stage.publish(5);
+    let Taken::Claim(claim) = stage.claim_now(10, 3) else {
+        panic!("five are there");
+    };
+    assert_eq!((claim.events.len(), claim.more), (3, true));
 }
 
 fn last(claim: &Claim) -> Seq {
