@@ -83,25 +83,14 @@ impl CrossProcessPoller {
         let mut any = false;
         let mut read = read;
         loop {
-            let Some(Read {
+            let Read {
                 place,
                 after,
                 events,
                 to,
-            }) = (match read.take() {
-                Some(read) => Some(read),
+            } = match read.take() {
+                Some(read) => read,
                 None => self.read()?,
-            })
-            else {
-                // Nobody here wants anything: later subscriptions begin after the log's end.
-                let place = self.router.poll_place();
-                if self
-                    .router
-                    .note_polled(place, self.store.head().wait()?.seq)
-                {
-                    return Ok(any);
-                }
-                continue;
             };
             self.read_from = Some(place);
             for event in &events {
@@ -124,40 +113,52 @@ impl CrossProcessPoller {
         }
     }
 
-    /// Reads from the poller's place; `None` when nobody here wants anything.
-    fn read(&self) -> Result<Option<Read>, Error> {
+    /// Reads from the poller's place.
+    fn read(&self) -> Result<Read, Error> {
         // In this order: who subscribes after the place was asked makes it be asked again.
         let place = self.router.poll_place();
         let (Some(after), Some(wanted)) = (place.after, self.router.wanted()) else {
-            return Ok(None);
+            // Nobody here wants anything: later subscriptions begin after the log's end.
+            let head = self.store.head().wait()?.seq;
+            return Ok(Read {
+                place,
+                after: head,
+                events: Vec::new(),
+                to: head,
+            });
         };
         let (events, to) = self.store.read(after, wanted, READ_MAX).wait()?;
-        Ok(Some(Read {
+        Ok(Read {
             place,
             after,
             events,
             to,
-        }))
+        })
     }
 
-    /// Waits for news. What live subscriptions here want is read at once, before this thread is
-    /// woken.
-    fn wait(&self, seen: u64, at_most: Duration) -> Result<(u64, Option<Read>), Error> {
+    /// Waits for news. With `follows`, what live subscriptions here want is read at once, before
+    /// this thread is woken.
+    fn wait(
+        &self,
+        seen: u64,
+        at_most: Duration,
+        follows: bool,
+    ) -> Result<(u64, Option<Read>), Error> {
         let place = self.router.poll_place();
         // A subscription that begins meanwhile rings, so that its types are listened to.
         let wanted = self.router.wanted();
-        let (Some(after), Some(types), true) = (place.after, &wanted, self.router.has_live())
-        else {
+        let (Some(after), Some(types), true) = (place.after, &wanted, follows) else {
             let news = self.store.wait_for_news_of(wanted.as_ref(), seen, at_most);
             return Ok((news, None));
         };
-        let (news, read) = self.store.follow(Follow {
+        let follow = Follow {
             after,
             types: types.clone(),
             limit: READ_MAX,
             seen,
             at_most,
-        })?;
+        };
+        let (news, read) = self.store.follow(follow)?;
         let read = read.map(|(events, to)| Read {
             place,
             after,
@@ -165,6 +166,20 @@ impl CrossProcessPoller {
             to,
         });
         Ok((news, read))
+    }
+
+    /// Lets durable subscriptions' events gather under a rate; what rang meanwhile is read with
+    /// them. `None`: stop.
+    fn keep_pace(&self, pace: &mut Pace, seen: u64, context: &DaemonContext) -> Option<u64> {
+        let pause = pace.before_a_look(context.clock.monotonic());
+        if pause.is_zero() {
+            return Some(seen);
+        }
+        let wanted = self.router.wanted();
+        context.wait(pause).then(|| {
+            self.store
+                .wait_for_news_of(wanted.as_ref(), seen, Duration::ZERO)
+        })
     }
 }
 
@@ -194,10 +209,10 @@ impl Daemon for CrossProcessPoller {
         let mut failures = 0_u32;
         let mut read_at = Duration::ZERO;
         let mut read = None;
+        let mut rang = true;
         // A ring without an event means that there may be work which no event brings: a takeover, a
-        // resume. It is looked for, but not at every ring.
-        let (mut rang, mut work) = (true, true);
-        let mut told_at = Duration::ZERO;
+        // resume. It is looked for, but not at every ring; beside events less often.
+        let (mut told_at, mut work_at) = (Duration::ZERO, Some(Duration::ZERO));
         let mut pace = Pace::default();
         while !context.is_stopping() {
             let now = context.clock.monotonic();
@@ -206,20 +221,16 @@ impl Daemon for CrossProcessPoller {
                 true => self.catch_up(read.take(), context),
                 false => Ok(false),
             };
-            let mut wait = WAIT_MAX;
             match caught_up {
                 Ok(grew) => {
                     failures = 0;
                     if reads {
                         read_at = now;
-                        work = true;
-                    }
-                    let due = told_at + if grew { WAIT_MAX } else { STRAY_EVERY };
-                    if work && due <= now {
-                        (told_at, work) = (now, false);
-                        self.router.tell_durables(None);
-                    } else if work {
-                        wait = due - now;
+                        let at = match grew {
+                            true => now + WAIT_MAX,
+                            false => told_at + STRAY_EVERY,
+                        };
+                        work_at = Some(work_at.map_or(at, |before: Duration| before.min(at)));
                     }
                 }
                 Err(error) => {
@@ -230,7 +241,16 @@ impl Daemon for CrossProcessPoller {
                     }
                 }
             }
-            let news = match self.wait(seen, wait) {
+            if failures == 0 && work_at.is_some_and(|at| at <= now) {
+                (told_at, work_at) = (now, None);
+                self.router.tell_durables(None);
+            }
+            let wait = match work_at {
+                Some(at) if failures == 0 => at.saturating_sub(now).min(WAIT_MAX),
+                Some(_) | None => WAIT_MAX,
+            };
+            let follows = failures == 0 && self.router.has_live();
+            let news = match self.wait(seen, wait, follows) {
                 Ok((news, came)) => {
                     read = came;
                     news
@@ -243,9 +263,9 @@ impl Daemon for CrossProcessPoller {
             seen = news;
             // A live subscription waits for nothing.
             if rang && !self.router.has_live() {
-                let pause = pace.before_a_look(context.clock.monotonic());
-                if !pause.is_zero() && !context.wait(pause) {
-                    break;
+                match self.keep_pace(&mut pace, seen, context) {
+                    Some(news) => seen = news,
+                    None => break,
                 }
             }
             context.cycle();

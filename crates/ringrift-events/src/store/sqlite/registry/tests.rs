@@ -363,7 +363,8 @@ fn people_read_ids_and_times_with_debians_sqlite3() {
 fn a_commit_that_did_not_ring_is_noticed() {
     let stage = Stage::new();
     let versions = Versions::default();
-    assert!(!versions.has_changed(stage.db.read(ChangeMark).unwrap()));
+    // Nobody knows what came before a connection's first answer.
+    assert!(versions.has_changed(stage.db.read(ChangeMark).unwrap()));
     assert!(!versions.has_changed(stage.db.read(ChangeMark).unwrap()));
     let foreign = rusqlite::Connection::open(stage.db.path()).unwrap();
     foreign

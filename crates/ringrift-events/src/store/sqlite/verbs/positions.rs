@@ -1,6 +1,10 @@
 //! Where a subscription stands: its row, its versions, and what follows for the part of the log it
 //! may be asked about.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use rusqlite::OptionalExtension as _;
 use rusqlite::types::Type;
 
@@ -129,10 +133,10 @@ pub(crate) fn refresh_settled(tx: &Tx<'_>, id: SubscriptionId) -> Result<(), Err
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
     pub(crate) number: i64,
-    pub(crate) definition: Definition,
+    pub(crate) definition: Arc<Definition>,
     pub(crate) valid_from: i64,
     pub(crate) valid_to: i64,
-    filter: Option<Filter>,
+    filter: Option<Arc<Filter>>,
 }
 
 impl Segment {
@@ -171,33 +175,66 @@ pub(crate) fn segments(tx: &Tx<'_>, id: SubscriptionId) -> Result<Vec<Segment>, 
     let sql = "SELECT number, definition, valid_from, valid_to FROM subscription_versions \
                WHERE subscription = ?1 ORDER BY number";
     let mut statement = tx.conn.prepare_cached(sql)?;
-    let rows = statement.query_map([id.0], |row| {
-        let definition: Definition = json(row, 1)?;
-        Ok((row.get(0)?, definition, row.get(2)?, row.get(3)?))
-    })?;
+    let mut rows = statement.query([id.0])?;
     let mut segments = Vec::new();
-    for row in rows {
-        let (number, definition, valid_from, valid_to) = row?;
-        let filter = definition.filter.as_deref().map(Filter::parse).transpose();
-        let filter = filter.map_err(|error| {
-            Error::new(
-                ErrorCode::Corrupt,
-                format!(
-                    "the filter of subscription {} cannot be read: {error}",
-                    id.0
-                ),
-            )
-            .with_next("ringrift db check")
-        })?;
+    while let Some(row) = rows.next()? {
+        let Known { definition, filter } = known(row, id)?;
         segments.push(Segment {
-            number,
+            number: row.get(0)?,
             definition,
-            valid_from,
-            valid_to,
+            valid_from: row.get(2)?,
+            valid_to: row.get(3)?,
             filter,
         });
     }
     Ok(segments)
+}
+
+/// A definition as it was read, and its filter.
+#[derive(Clone)]
+struct Known {
+    definition: Arc<Definition>,
+    filter: Option<Arc<Filter>>,
+}
+
+/// Most definitions that a database thread remembers: a home's subscriptions and their versions.
+const KNOWN_MAX: usize = 1_024;
+
+thread_local! {
+    /// What the texts of definitions mean: each claim reads them, and parsing one costs as much as
+    /// the statements around it.
+    static KNOWN: RefCell<HashMap<Box<str>, Known>> = RefCell::default();
+}
+
+/// The definition in the second column.
+fn known(row: &rusqlite::Row<'_>, id: SubscriptionId) -> Result<Known, Error> {
+    let text = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+    if let Some(known) = KNOWN.with_borrow(|all| all.get(text).cloned()) {
+        return Ok(known);
+    }
+    let definition: Definition = json(row, 1)?;
+    let filter = definition.filter.as_deref().map(Filter::parse).transpose();
+    let filter = filter.map_err(|error| {
+        Error::new(
+            ErrorCode::Corrupt,
+            format!(
+                "the filter of subscription {} cannot be read: {error}",
+                id.0
+            ),
+        )
+        .with_next("ringrift db check")
+    })?;
+    let known = Known {
+        definition: Arc::new(definition),
+        filter: filter.map(Arc::new),
+    };
+    KNOWN.with_borrow_mut(|all| {
+        if all.len() >= KNOWN_MAX {
+            all.clear();
+        }
+        all.insert(text.into(), known.clone());
+    });
+    Ok(known)
 }
 
 /// The version for a place, if any is.
