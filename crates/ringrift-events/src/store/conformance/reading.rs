@@ -1,16 +1,18 @@
 //! Reading the log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::bench::Bench;
-use super::harness::{Check, Harness, holds, promises, refused, same};
+use super::harness::{Broken, Check, Harness, holds, promises, refused, same};
 use crate::event::{EventType, Seq};
 use crate::store::ErrorCode;
-use crate::store::log::{EventRef, Logged, Page, TypeSet};
+use crate::store::log::{EventRef, Follow, Logged, Page, TypeSet};
 
 promises!(
     reading_goes_in_log_order_by_pages,
     reading_passes_other_types,
+    who_follows_has_what_another_process_appends,
     an_event_is_found_by_each_of_its_names,
     the_log_is_listed_both_ways,
     children_name_their_parent,
@@ -34,6 +36,39 @@ fn reading_goes_in_log_order_by_pages(harness: &dyn Harness) -> Check {
     let (none, to) = bench.store.read(after, TypeSet::All, 2).wait()?;
     holds!(none.is_empty(), "there is nothing behind the end");
     same!(to, after, "nor is anything read");
+    Ok(())
+}
+
+fn who_follows_has_what_another_process_appends(harness: &dyn Harness) -> Check {
+    fn follow(seen: u64, at_most: Duration) -> Follow {
+        Follow {
+            after: Seq::START,
+            types: only("a"),
+            limit: 10,
+            seen,
+            at_most,
+        }
+    }
+    let (one, two) = (Bench::new(harness), Bench::new(harness));
+    let mut seen = 0;
+    // Rings of the start are over once a call has waited in vain.
+    for _ in 0..20 {
+        let (now, read) = two.store.follow(follow(seen, Duration::from_millis(20)))?;
+        same!(read.is_some(), now != seen, "news are read, and only news");
+        if now == seen {
+            break;
+        }
+        seen = now;
+    }
+    let store = Arc::clone(&two.store);
+    let waiter = std::thread::spawn(move || store.follow(follow(seen, Duration::from_secs(20))));
+    let appended = one.append(vec![one.event("a", "{}")])?;
+    let (_, read) = waiter
+        .join()
+        .map_err(|_| Broken::new("following panicked"))??;
+    let (events, to) = read.ok_or_else(|| Broken::new("nothing was read after a ring"))?;
+    same!(events.len(), 1, "the event was read");
+    same!(to, appended[0].seq, "up to the end");
     Ok(())
 }
 

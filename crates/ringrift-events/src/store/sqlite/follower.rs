@@ -23,7 +23,8 @@ use super::verbs::read::{FollowLog, ReadLog};
 use crate::clock::{Clock as _, SystemClock};
 use crate::store::log::{Follow, Followed};
 use crate::store::pages::Bells;
-use crate::store::{Error, wait_and_read};
+use crate::store::pending::Carrier;
+use crate::store::{Error, Pending, wait_and_read};
 
 /// How long it sleeps when nobody follows. Only a guard: whoever follows wakes it.
 const NAP: Duration = Duration::from_secs(60);
@@ -95,7 +96,8 @@ impl SqliteStore {
             return wait_and_read(self, follow);
         }
         self.admit(0)?;
-        let (answer, pending) = self.carried(None);
+        let carrier = Arc::clone(&self.line) as Arc<dyn Carrier>;
+        let (answer, pending) = Pending::channel_carried(None, carrier);
         let asked = FollowLog {
             listen: Listen {
                 bells: bells_of(&follow.types).and(Bells::WORK),

@@ -171,10 +171,7 @@ impl SqliteStore {
         self.options.process.id
     }
 
-    pub(super) fn carried<T: Clone + Send + 'static>(
-        &self,
-        then: Option<Then<T>>,
-    ) -> (Answer<T>, Pending<T>) {
+    fn carried<T: Clone + Send + 'static>(&self, then: Option<Then<T>>) -> (Answer<T>, Pending<T>) {
         Pending::channel_carried(then, Arc::clone(&self.line) as Arc<dyn Carrier>)
     }
 
