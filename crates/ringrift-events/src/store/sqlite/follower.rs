@@ -2,6 +2,7 @@
 //! reads, and not one that has to ask it. It is started by the first who follows the log; a process
 //! that only publishes has none.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -34,7 +35,7 @@ struct Follower {
     reader: Reader,
     presence: Arc<Presence>,
     /// The database's version as its connection saw it last.
-    version: i64,
+    version: Cell<i64>,
 }
 
 impl Follower {
@@ -59,7 +60,7 @@ impl Follower {
     }
 
     /// Blocks until there is news, the time is over or the store closes.
-    fn listen(&mut self, listen: Listen) {
+    fn listen(&self, listen: Listen) {
         let until = SystemClock.monotonic().saturating_add(listen.at_most);
         loop {
             let left = until.saturating_sub(SystemClock.monotonic());
@@ -67,20 +68,22 @@ impl Follower {
                 return;
             }
             // A slice at a time: the end of the store rings for nobody.
-            let (slice, conn, version) =
-                (left.min(FOREIGN_POLL), &self.reader.conn, &mut self.version);
-            let changed = std::cell::RefCell::new(version);
+            let slice = left.min(FOREIGN_POLL);
             let news = self
                 .presence
-                .wait_for_news(listen.bells, listen.seen, slice, || {
-                    // Unknown counts as changed: whoever looks finds out.
-                    let now = version_of(conn).unwrap_or(-1);
-                    std::mem::replace(&mut **changed.borrow_mut(), now) != now
-                });
+                .follow_news(listen.bells, listen.seen, slice, || self.has_changed());
             if news != listen.seen {
                 return;
             }
         }
+    }
+}
+
+impl Follower {
+    fn has_changed(&self) -> bool {
+        // Unknown counts as changed: whoever reads finds out.
+        let now = version_of(&self.reader.conn).unwrap_or(-1);
+        self.version.replace(now) != now
     }
 }
 
@@ -138,7 +141,7 @@ impl SqliteStore {
                             Follower {
                                 reader,
                                 presence,
-                                version,
+                                version: Cell::new(version),
                             }
                             .run();
                         }

@@ -64,6 +64,8 @@ pub(crate) struct Presence {
     roles: Roles,
     /// Raised when the database changed without a ring.
     foreign: AtomicU32,
+    /// The follower listens, and looks at the database for everybody.
+    follower_listens: AtomicBool,
     /// When to look at the database next, in microseconds of the boot clock.
     look_at_us: AtomicU64,
     versions: Versions,
@@ -159,6 +161,7 @@ impl Presence {
             shared,
             roles: Roles::default(),
             foreign: AtomicU32::new(0),
+            follower_listens: AtomicBool::new(false),
             look_at_us: AtomicU64::new(0),
             versions: Versions::default(),
             commands: CommandWatch {
@@ -290,6 +293,32 @@ impl Presence {
         at_most: Duration,
         changed: impl Fn() -> bool,
     ) -> u64 {
+        let looks = || !self.follower_listens.load(Ordering::SeqCst);
+        self.wait(bells, seen, at_most, || {
+            looks() && self.is_time_to_look() && changed()
+        })
+    }
+
+    /// The same for the follower, which has a connection at hand: while it waits, others need not
+    /// look.
+    pub(crate) fn follow_news(
+        &self,
+        bells: Bells,
+        seen: u64,
+        at_most: Duration,
+        changed: impl Fn() -> bool,
+    ) -> u64 {
+        self.follower_listens.store(true, Ordering::SeqCst);
+        let news = self.wait(bells, seen, at_most, || self.is_time_to_look() && changed());
+        self.follower_listens.store(false, Ordering::SeqCst);
+        // Where it is always woken before the time, nobody else would look.
+        if news != seen && self.is_time_to_look() && changed() {
+            self.foreign.fetch_add(1, Ordering::SeqCst);
+        }
+        news
+    }
+
+    fn wait(&self, bells: Bells, seen: u64, at_most: Duration, changed: impl Fn() -> bool) -> u64 {
         let until = SystemClock.monotonic().saturating_add(at_most);
         loop {
             let now = SystemClock.monotonic();
@@ -306,7 +335,7 @@ impl Presence {
                 }
                 None => pages::pause(slice),
             }
-            if self.news(bells) == seen && self.is_time_to_look() && changed() {
+            if self.news(bells) == seen && changed() {
                 self.foreign.fetch_add(1, Ordering::SeqCst);
             }
         }
