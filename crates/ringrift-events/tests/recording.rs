@@ -445,7 +445,7 @@ fn a_process_that_waits_while_it_opens_the_store_is_told_then_and_afterwards() {
         shell.wait().expect("ended");
         let opened = opened.join().expect("a system");
         let told = facts(&system, Code::WtStoreBusy);
-        assert_eq!(told.len(), 1);
+        assert_eq!(told.len(), 1, "{told:?}");
         assert_eq!(told[0].process, Some(opened.store().process()));
         let told = evidence(&told[0]);
         assert_eq!(told["pid"], shell.id());

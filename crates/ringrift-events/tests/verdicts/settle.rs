@@ -92,6 +92,11 @@ pub(crate) fn handled_and_purged(world: &World) {
     until("it is handled", || {
         standing(&system, id, "h").is_some_and(|one| one.verdict.code == Code::HnOk)
     });
+    // What the process alone knows of until then is not in the store.
+    until("it is settled", || {
+        let all = system.store().subscriptions().wait().unwrap();
+        all.iter().all(|one| one.claimed == 0)
+    });
     let clear = system.store().clear_queue("ann".to_owned(), false);
     clear.wait().unwrap();
     told(world, &system, id, "owes", Code::StPurged);
