@@ -97,6 +97,11 @@ pub trait Clock: Send + Sync + 'static {
     /// Sixty-four random bits.
     fn random(&self) -> u64;
 
+    /// Two of [`Clock::random`], as an id needs them.
+    fn random_two(&self) -> (u64, u64) {
+        (self.random(), self.random())
+    }
+
     /// Who waits for this clock; `None` where waiting takes real time.
     fn timers(&self) -> Option<&Arc<Timers>> {
         None
@@ -136,6 +141,10 @@ impl Clock for SystemClock {
 
     fn random(&self) -> u64 {
         random::random()
+    }
+
+    fn random_two(&self) -> (u64, u64) {
+        random::two()
     }
 }
 

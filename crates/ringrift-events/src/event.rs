@@ -21,7 +21,8 @@ macro_rules! uuid_newtype {
             #[must_use]
             pub fn new(clock: &dyn Clock) -> $name {
                 let ms = u64::try_from(clock.now().0.max(0) / 1_000).unwrap_or(0);
-                let (a, b) = (clock.random().to_be_bytes(), clock.random().to_be_bytes());
+                let (a, b) = clock.random_two();
+                let (a, b) = (a.to_be_bytes(), b.to_be_bytes());
                 let random = [a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], b[0], b[1]];
                 $name(uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid())
             }
@@ -120,14 +121,14 @@ impl fmt::Display for EventType {
 pub struct Payload(Arc<PayloadInner>);
 
 struct PayloadInner {
-    text: Box<str>,
+    text: String,
     fields: OnceLock<Map<String, Value>>,
 }
 
 impl Payload {
     /// Wraps text that is known to be one JSON object (the router's door and the store check it).
     #[must_use]
-    pub fn from_checked(text: impl Into<Box<str>>) -> Payload {
+    pub fn from_checked(text: impl Into<String>) -> Payload {
         Payload(Arc::new(PayloadInner {
             text: text.into(),
             fields: OnceLock::new(),

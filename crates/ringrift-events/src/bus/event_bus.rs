@@ -133,7 +133,9 @@ impl EventBus {
 
     fn offer(&self, event: &Arc<Event>, delivered: &mut Vec<Delivered>) {
         let index = self.snapshot();
-        for member in index.of(&event.event_type) {
+        let members = index.of(&event.event_type);
+        delivered.reserve(members.size_hint().0);
+        for member in members {
             let code = if member.takes(event) {
                 member.mailbox.offer(event).code()
             } else {

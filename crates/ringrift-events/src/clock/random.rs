@@ -19,21 +19,32 @@ struct Pool {
 
 /// Sixty-four random bits, each number once in all processes.
 pub(super) fn random() -> u64 {
+    drawn().map_or_else(single, |[number]| number)
+}
+
+/// Two such numbers for the price of one: whether the process was forked is asked once.
+pub(super) fn two() -> (u64, u64) {
+    drawn().map_or_else(|| (single(), single()), |[one, other]| (one, other))
+}
+
+/// `None` on a thread that ends, and on a system without the call.
+fn drawn<const COUNT: usize>() -> Option<[u64; COUNT]> {
     let drawn = POOL.try_with(|pool| pool.try_borrow_mut().ok()?.take());
-    // A thread that ends, or a system without the call.
-    drawn.ok().flatten().unwrap_or_else(single)
+    drawn.ok().flatten()
 }
 
 impl Pool {
-    fn take(&mut self) -> Option<u64> {
+    fn take<const COUNT: usize>(&mut self) -> Option<[u64; COUNT]> {
         let process = std::process::id();
-        if self.left == 0 || self.process != process {
+        if self.left < COUNT || self.process != process {
             self.fill()?;
             self.process = process;
         }
-        self.left -= 1;
         // None is seen twice, not even by who reads this memory later.
-        Some(std::mem::take(&mut self.numbers[self.left]))
+        Some(std::array::from_fn(|_| {
+            self.left -= 1;
+            std::mem::take(&mut self.numbers[self.left])
+        }))
     }
 
     fn fill(&mut self) -> Option<()> {
@@ -70,7 +81,10 @@ mod tests {
 
     #[test]
     fn no_number_comes_twice_whoever_draws() {
-        let draw = || (0..DRAWN * 3).map(|_| random()).collect::<Vec<_>>();
+        let draw = || {
+            let pairs = (0..DRAWN).map(|_| (random(), two()));
+            pairs.flat_map(|(a, (b, c))| [a, b, c]).collect::<Vec<_>>()
+        };
         let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(draw)).collect();
         let mut all = draw();
         for thread in threads {
@@ -88,7 +102,7 @@ mod tests {
             left: DRAWN,
             numbers: [7; DRAWN],
         };
-        assert!((0..DRAWN).all(|_| pool.take().unwrap() != 7));
+        assert!((0..DRAWN).all(|_| pool.take().unwrap() != [7]));
         assert_eq!(pool.numbers, [0; DRAWN]);
     }
 }

@@ -8,13 +8,11 @@ use std::time::Duration;
 
 use super::dedup::RanBefore;
 use super::foreign::Foreign;
-use super::named::Handler;
-use super::observer::Observer;
+use super::named::{Handler, Host};
 use super::own_dedup::Found;
 use super::policy::Dedup;
 use super::run::Delivery;
 use super::thread_state;
-use crate::clock::SharedClock;
 use crate::event::{Event, Payload};
 use crate::store::registry::Slot;
 use crate::store::subscriptions::SubscriptionId;
@@ -57,19 +55,30 @@ const STEP_NAME_BYTES_MAX: usize = 64;
 pub struct Context(Arc<Inner>);
 
 struct Inner {
-    delivery: Delivery,
     handler: Arc<Handler>,
-    observer: Arc<dyn Observer>,
+    delivery: Delivery,
     slot: Option<Slot>,
-    clock: SharedClock,
+    /// What the function told of its run; most tell nothing.
+    told: Mutex<Told>,
+    has_told: AtomicBool,
+    used: Used,
+}
+
+#[derive(Default)]
+struct Told {
     /// Who runs it, if its function is another language's.
-    foreign: Mutex<Option<Arc<dyn Foreign>>>,
+    foreign: Option<Arc<dyn Foreign>>,
     /// What it found by a dedup of its own.
-    found: Mutex<Found>,
-    /// Its host measures what it uses: what its future uses here is nothing beside that.
-    is_measured: AtomicBool,
+    found: Found,
     /// The last steps, oldest first, each with the monotonic moment of its begin.
-    steps: Mutex<VecDeque<(String, Duration)>>,
+    steps: VecDeque<(String, Duration)>,
+}
+
+/// What the run has used so far.
+#[derive(Default)]
+struct Used {
+    /// Its host measures it: what its future uses here is nothing beside that.
+    is_measured: AtomicBool,
     polls: AtomicU64,
     busy_us: AtomicU64,
     /// Processor time and 1; 0: not measured.
@@ -83,21 +92,52 @@ struct Inner {
 impl Context {
     pub(super) fn new(handler: &Arc<Handler>, delivery: Delivery, slot: Option<Slot>) -> Context {
         Context(Arc::new(Inner {
-            delivery,
-            observer: Arc::clone(&handler.host.observer),
-            clock: Arc::clone(&handler.host.clock),
             handler: Arc::clone(handler),
+            delivery,
             slot,
-            foreign: Mutex::default(),
-            found: Mutex::default(),
-            is_measured: AtomicBool::new(false),
-            steps: Mutex::default(),
-            polls: AtomicU64::new(0),
-            busy_us: AtomicU64::new(0),
-            cpu_us: AtomicU64::new(0),
-            tid: AtomicU32::new(0),
-            thread_cpu_us: AtomicU64::new(0),
+            told: Mutex::default(),
+            has_told: AtomicBool::new(false),
+            used: Used::default(),
         }))
+    }
+
+    /// Makes this the context of the handler's next run, unless somebody keeps it still.
+    pub(super) fn renew(&mut self, delivery: Delivery, slot: Option<Slot>) {
+        let Some(inner) = Arc::get_mut(&mut self.0) else {
+            *self = Context::new(&self.0.handler, delivery, slot);
+            return;
+        };
+        (inner.delivery, inner.slot) = (delivery, slot);
+        if std::mem::take(inner.has_told.get_mut()) {
+            inner.told = Mutex::default();
+        }
+        inner.used = Used::default();
+    }
+
+    pub(super) fn delivery(&self) -> &Delivery {
+        &self.0.delivery
+    }
+
+    pub(super) fn of_handler(&self) -> &Arc<Handler> {
+        &self.0.handler
+    }
+
+    /// Whether the function told anything of its run.
+    pub(super) fn has_told(&self) -> bool {
+        self.0.has_told.load(Ordering::Acquire)
+    }
+
+    fn tell(&self) -> MutexGuard<'_, Told> {
+        self.0.has_told.store(true, Ordering::Release);
+        self.told()
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn host(&self) -> &Host {
+        &self.0.handler.host
     }
 
     /// The event.
@@ -136,37 +176,37 @@ impl Context {
         let name = &name[..name.floor_char_boundary(STEP_NAME_BYTES_MAX)];
         let step = format!("{}:{name}", kind.as_str());
         if let Some(slot) = self.0.slot {
-            self.0.observer.step(slot, &step);
+            self.host().observer.step(slot, &step);
         }
-        let mut steps = lock(&self.0.steps);
+        let steps = &mut self.tell().steps;
         if steps.len() == STEPS_MAX {
             steps.pop_front();
         }
-        steps.push_back((step, self.0.clock.monotonic()));
+        steps.push_back((step, self.host().clock.monotonic()));
     }
 
     /// Says who runs it: the host of another language's function.
     pub fn run_by(&self, host: Arc<dyn Foreign>) {
-        *lock(&self.0.foreign) = Some(host);
+        self.tell().foreign = Some(host);
     }
 
     pub(super) fn foreign(&self) -> Option<Arc<dyn Foreign>> {
-        lock(&self.0.foreign).clone()
+        self.told().foreign.clone()
     }
 
     /// Says what the run has used so far where its host runs it: how often it was resumed, how long it
     /// held its thread, and the processor time of that.
     pub fn used(&self, turns: u64, busy: Duration, cpu: Duration) {
-        self.0.is_measured.store(true, Ordering::Relaxed);
+        self.0.used.is_measured.store(true, Ordering::Relaxed);
         let us = u64::try_from(busy.as_micros()).unwrap_or(u64::MAX);
-        self.0.polls.store(turns, Ordering::Relaxed);
-        self.0.busy_us.store(us, Ordering::Relaxed);
+        self.0.used.polls.store(turns, Ordering::Relaxed);
+        self.0.used.busy_us.store(us, Ordering::Relaxed);
         self.used_cpu(cpu);
         self.tell_effort();
     }
 
     pub(super) fn is_measured(&self) -> bool {
-        self.0.is_measured.load(Ordering::Relaxed)
+        self.0.used.is_measured.load(Ordering::Relaxed)
     }
 
     /// Says that the function looks for duplicates by itself, and by what: as a policy would. Without
@@ -177,27 +217,27 @@ impl Context {
 
     /// Says that the event lacks a payload field of the function's own dedup key.
     pub fn lacks_field(&self, field: &str) {
-        lock(&self.0.found).missing_field = Some(field.to_owned());
+        self.tell().found.missing_field = Some(field.to_owned());
     }
 
     /// Says that the same key of the function's own dedup ran before, and its window had ended.
     pub fn ran_before(&self, before: RanBefore) {
-        lock(&self.0.found).ran_before = Some(before);
+        self.tell().found.ran_before = Some(before);
     }
 
     pub(super) fn found(&self) -> Found {
-        lock(&self.0.found).clone()
+        self.told().found.clone()
     }
 
     pub(super) fn current_step(&self) -> Option<String> {
-        lock(&self.0.steps).back().map(|(step, _)| step.clone())
+        self.told().steps.back().map(|(step, _)| step.clone())
     }
 
     /// The last steps and the milliseconds each took, the present one up to now.
     pub(super) fn steps(&self) -> Vec<(String, u64)> {
-        let steps = lock(&self.0.steps);
+        let steps = &self.told().steps;
         let begins = steps.iter().skip(1).map(|(_, begin)| *begin);
-        let ends = begins.chain([self.0.clock.monotonic()]);
+        let ends = begins.chain([self.host().clock.monotonic()]);
         let took = steps.iter().zip(ends).map(|((step, begin), end)| {
             let took = end.saturating_sub(*begin).as_millis();
             (step.clone(), u64::try_from(took).unwrap_or(u64::MAX))
@@ -207,37 +247,37 @@ impl Context {
 
     /// Notes that the run was polled once more and held its thread so long.
     pub(super) fn polled(&self, busy: Duration) {
-        self.0.polls.fetch_add(1, Ordering::Relaxed);
+        self.0.used.polls.fetch_add(1, Ordering::Relaxed);
         let us = u64::try_from(busy.as_micros()).unwrap_or(u64::MAX);
-        self.0.busy_us.fetch_add(us, Ordering::Relaxed);
+        self.0.used.busy_us.fetch_add(us, Ordering::Relaxed);
     }
 
     /// Notes the processor time of the whole run so far.
     pub(super) fn used_cpu(&self, cpu: Duration) {
         let us = u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX - 1);
-        self.0.cpu_us.store(us + 1, Ordering::Relaxed);
+        self.0.used.cpu_us.store(us + 1, Ordering::Relaxed);
     }
 
     /// Notes that the run has this thread for itself, which had used so much processor time.
     pub(super) fn on_thread(&self, tid: u32, cpu_before: Duration) {
         let us = u64::try_from(cpu_before.as_micros()).unwrap_or(u64::MAX);
-        self.0.thread_cpu_us.store(us, Ordering::Relaxed);
-        self.0.tid.store(tid, Ordering::Release);
+        self.0.used.thread_cpu_us.store(us, Ordering::Relaxed);
+        self.0.used.tid.store(tid, Ordering::Release);
     }
 
     /// What the run has used so far.
     pub(super) fn effort(&self) -> Effort {
         Effort {
-            polls: self.0.polls.load(Ordering::Relaxed),
-            busy_us: self.0.busy_us.load(Ordering::Relaxed),
-            cpu_us: self.0.cpu_us.load(Ordering::Relaxed).checked_sub(1),
+            polls: self.0.used.polls.load(Ordering::Relaxed),
+            busy_us: self.0.used.busy_us.load(Ordering::Relaxed),
+            cpu_us: self.0.used.cpu_us.load(Ordering::Relaxed).checked_sub(1),
         }
     }
 
     /// Looks what the thread that a given-up run has for itself has used.
     pub(super) fn look_at_thread(&self) {
-        let tid = self.0.tid.load(Ordering::Acquire);
-        let before = Duration::from_micros(self.0.thread_cpu_us.load(Ordering::Relaxed));
+        let tid = self.0.used.tid.load(Ordering::Acquire);
+        let before = Duration::from_micros(self.0.used.thread_cpu_us.load(Ordering::Relaxed));
         if tid != 0
             && let Some(used) = thread_state::used(tid)
         {
@@ -248,7 +288,7 @@ impl Context {
 
     /// What the thread that a blocking run has for itself is at; none for other runs.
     pub(super) fn thread(&self) -> Option<ThreadAt> {
-        let tid = self.0.tid.load(Ordering::Acquire);
+        let tid = self.0.used.tid.load(Ordering::Acquire);
         (tid != 0).then(|| {
             let doing = thread_state::doing(tid);
             ThreadAt {
@@ -262,17 +302,13 @@ impl Context {
     /// Tells the observer what the run has used so far.
     pub(super) fn tell_effort(&self) {
         if let Some(slot) = self.0.slot {
-            self.0.observer.progress(slot, self.effort());
+            self.host().observer.progress(slot, self.effort());
         }
     }
 
     pub(super) fn slot(&self) -> Option<Slot> {
         self.0.slot
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Context {

@@ -62,7 +62,7 @@ pub(super) fn give_up(
     );
     let (tell, late) = oneshot::channel();
     let ticket = open.take_ticket();
-    let runtime = begun.handler.host.runtime.clone();
+    let runtime = begun.handler().host.runtime.clone();
     runtime.spawn(async move {
         let late = follow(&begun, end, ticket).await;
         // Nobody may be there any more to hear it.

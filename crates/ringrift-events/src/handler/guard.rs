@@ -9,7 +9,7 @@ use super::function::Running;
 use super::panics;
 use super::reply::Reply;
 use super::run::Begun;
-use crate::clock;
+use crate::{clock, trace};
 
 /// Every so many polls the processor's time is asked for, from the second on: asking is a system
 /// call, and most runs are polled once.
@@ -18,11 +18,12 @@ const MEASURED_EVERY: u64 = 16;
 /// A long run tells its page so often what it has used.
 const TOLD_EVERY: Duration = Duration::from_millis(100);
 
-/// Polls the user's future under the watch; a panic is an answer.
+/// Polls the user's future under the watch, in the trace of its event; a panic is an answer.
 pub(super) struct Guarded {
     /// Gone once it has answered: a future that panicked must not be polled again.
     future: Option<Running>,
     begun: Begun,
+    trace: trace::Context,
     polls: u64,
     busy: Duration,
     /// Processor time of the measured polls, and how long they held the thread.
@@ -31,11 +32,16 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    pub(super) fn new(future: Running, begun: Begun) -> Guarded {
+    /// A future that was polled once, for so long.
+    pub(super) fn polled(future: Running, begun: Begun, busy: Duration) -> Guarded {
+        if !begun.context.is_measured() {
+            begun.context.polled(busy);
+        }
         Guarded {
             future: Some(future),
-            polls: 0,
-            busy: Duration::ZERO,
+            trace: trace::Context::of(begun.context.event()),
+            polls: 1,
+            busy,
             measured: (Duration::ZERO, Duration::ZERO),
             told_at: begun.at,
             begun,
@@ -43,13 +49,13 @@ impl Guarded {
     }
 
     fn discard(&mut self) -> Result<(), String> {
-        let future = self.future.take();
-        panics::guarded(|| drop(future))
+        let (trace, future) = (self.trace, self.future.take());
+        panics::guarded(|| trace.enter(|| drop(future)))
     }
 
     /// Counts one poll that began at `began` and used `cpu`, if that was measured.
     fn count(&mut self, began: Duration, cpu: Option<Duration>) {
-        let now = self.begun.handler.host.clock.monotonic();
+        let now = self.begun.handler().host.clock.monotonic();
         let busy = now.saturating_sub(began);
         self.polls += 1;
         self.busy += busy;
@@ -83,10 +89,11 @@ impl Future for Guarded {
         let Some(future) = this.future.as_mut() else {
             return Poll::Pending;
         };
-        let began = this.begun.handler.host.clock.monotonic();
+        let began = this.begun.handler().host.clock.monotonic();
         let stay = this.begun.enter(began);
         let before = (this.polls % MEASURED_EVERY == 1).then(clock::thread_cpu);
-        let polled = panics::guarded(|| future.as_mut().poll(context));
+        let trace = this.trace;
+        let polled = panics::guarded(|| trace.enter(|| future.as_mut().poll(context)));
         let cpu = before.map(|before| clock::thread_cpu().saturating_sub(before));
         this.count(began, cpu);
         let answer = match polled {
@@ -108,7 +115,7 @@ impl Future for Guarded {
 impl Drop for Guarded {
     fn drop(&mut self) {
         if self.future.is_some() {
-            let now = self.begun.handler.host.clock.monotonic();
+            let now = self.begun.handler().host.clock.monotonic();
             let _stay = self.begun.enter(now);
             drop(self.discard());
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::watch::{LASTS, lock};
 use super::watched::WatchedThread;
 use crate::clock::SharedClock;
-use crate::event::{EventId, EventType, Seq};
+use crate::event::{Event, EventId, EventType, Seq};
 use crate::store::records::Stall;
 use crate::store::subscriptions::SubscriptionId;
 
@@ -80,17 +80,36 @@ impl Lane {
         (outer, since_us)
     }
 
+    /// The thread is done with its event and begins with the next one of the same handler.
+    pub(super) fn next(&self, now: Duration, event: &Event) {
+        self.date_end();
+        // A look between the two finds nobody.
+        self.since_us.store(0, Ordering::Release);
+        if let Some(at) = lock(&self.at).as_mut() {
+            (at.event, at.seq) = (event.id, event.seq);
+            if at.event_type != event.event_type {
+                at.event_type = event.event_type.clone();
+            }
+        }
+        self.since_us.store(micros(now).max(1), Ordering::Release);
+    }
+
     /// The thread is back at whom it was.
     pub(super) fn leave(&self, outer: Option<At>, outer_since_us: u64) {
         if let Some(outer) = outer {
             *lock(&self.at) = Some(outer);
         }
+        self.date_end();
+        self.since_us.store(outer_since_us, Ordering::Release);
+    }
+
+    /// Dates the end of a stay that the watch has noticed.
+    fn date_end(&self) {
         let since_us = self.since_us.load(Ordering::Relaxed);
         if self.noticed_us.load(Ordering::Relaxed) == since_us {
             let now = micros(self.clock.monotonic());
             self.ended_us.store(now, Ordering::Relaxed);
         }
-        self.since_us.store(outer_since_us, Ordering::Release);
     }
 
     /// One look of the watching thread.

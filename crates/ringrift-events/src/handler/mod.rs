@@ -28,6 +28,7 @@ mod reply;
 pub mod retry;
 mod run;
 mod run_blocking;
+mod series;
 mod stats;
 #[cfg(test)]
 mod testing;
@@ -50,7 +51,8 @@ pub use policy::{
 };
 pub use reply::{NotDone, Reply};
 pub use retry::RetryPolicy;
-pub use run::{Delivery, Immediate, Late, LateEnd, Ran};
+pub use run::{Delivery, Late, LateEnd, Ran};
+pub use series::{Series, Step, Unfinished};
 pub use stats::{RecentError, Stats};
 pub use vitals::Vitals;
 pub use watch::{ForeignStall, Noticed, Watch};

@@ -113,6 +113,10 @@ impl Handler {
         self.function.kind()
     }
 
+    pub(super) fn is_async(&self) -> bool {
+        self.kind() == Kind::Asynchronous
+    }
+
     /// Its policies.
     #[must_use]
     pub fn policy(&self) -> &Policy {

@@ -11,6 +11,13 @@ pub trait Observer: Send + Sync + 'static {
     /// A run begins. The slot names it in later calls.
     fn started(&self, running: Running) -> Option<Slot>;
 
+    /// The run in this slot has ended, told later by [`Observer::recent`], and another one begins in
+    /// its place.
+    fn next(&self, slot: Option<Slot>, running: Running) -> Option<Slot>;
+
+    /// What came of runs that have ended, oldest first.
+    fn recent(&self, recent: &[Recent]);
+
     /// The run is in this step now, as `kind:name`.
     fn step(&self, slot: Slot, step: &str);
 
@@ -33,6 +40,14 @@ pub struct StoreObserver(pub Arc<dyn Store>);
 impl Observer for StoreObserver {
     fn started(&self, running: Running) -> Option<Slot> {
         self.0.started(running)
+    }
+
+    fn next(&self, slot: Option<Slot>, running: Running) -> Option<Slot> {
+        self.0.next(slot, running)
+    }
+
+    fn recent(&self, recent: &[Recent]) {
+        self.0.recent(recent);
     }
 
     fn step(&self, slot: Slot, step: &str) {
@@ -60,6 +75,12 @@ impl Observer for Unobserved {
     fn started(&self, _running: Running) -> Option<Slot> {
         None
     }
+
+    fn next(&self, _slot: Option<Slot>, _running: Running) -> Option<Slot> {
+        None
+    }
+
+    fn recent(&self, _recent: &[Recent]) {}
 
     fn step(&self, _slot: Slot, _step: &str) {}
 

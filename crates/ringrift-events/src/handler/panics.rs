@@ -13,6 +13,8 @@ thread_local! {
     static GUARDS: Cell<u32> = const { Cell::new(0) };
     /// What the hook saw last inside a guard.
     static SEEN: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Whether it saw anything: nearly never, and this is cheaper to ask.
+    static HAS_SEEN: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs `f`; a panic is answered as its message with file and line (and the backtrace, if
@@ -22,7 +24,10 @@ thread_local! {
 /// that outlives the failed run.
 pub(super) fn guarded<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     install();
-    SEEN.set(None);
+    // What a panic left that the function caught itself.
+    if HAS_SEEN.replace(false) {
+        SEEN.set(None);
+    }
     GUARDS.set(GUARDS.get() + 1);
     let result = catch_unwind(AssertUnwindSafe(f));
     GUARDS.set(GUARDS.get() - 1);
@@ -48,6 +53,7 @@ fn install() {
                 previous(info);
             } else {
                 SEEN.with_borrow_mut(|seen| *seen = Some(described(info)));
+                HAS_SEEN.set(true);
             }
         }));
     });

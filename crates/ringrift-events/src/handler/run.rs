@@ -1,6 +1,6 @@
 //! One run: the call under its time limit, and what came of it.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,15 +12,14 @@ use tokio::sync::oneshot;
 use super::admit::Ticket;
 use super::context::Context;
 use super::dedup::{MissingField, RanBefore};
-use super::foreign;
-use super::function::{AsyncFunction, Call, PlainFunction};
-use super::guard::Guarded;
+use super::function::{Call, PlainFunction};
 use super::named::Handler;
 use super::policy::TIME_LIMIT_SETTING;
-use super::reply::{self, NotDone, Reply};
+use super::reply::{self, Reply};
+use super::series::{Series, Step};
 use super::watch::Stay;
 use super::{panics, run_blocking};
-use crate::clock::{Time, within};
+use crate::clock::Time;
 use crate::event::Event;
 use crate::store::registry::{Recent, Running};
 use crate::store::subscriptions::SubscriptionId;
@@ -93,136 +92,74 @@ impl Handler {
         let ran_before = ticket.ran_before.take();
         let missing_field = ticket.missing_field.take();
         let mut ran = match &self.function.0 {
-            Call::Asynchronous(function) => self.run_async(function, delivery, ticket).await,
             Call::Blocking(function) => {
                 run_blocking::run(self, Arc::clone(function), delivery, ticket).await
             }
-            Call::Immediate(function) => self.run_here(function, delivery, &mut ticket),
+            Call::Asynchronous(_) | Call::Immediate(_) => self.run_alone(delivery, ticket).await,
         };
         ran.ran_before = ran_before.or(ran.ran_before);
         ran.missing_field = missing_field.or(ran.missing_field);
         ran
     }
 
-    /// The way to run it without a future around it, if its function is an immediate one.
-    #[must_use]
-    pub fn immediate(self: &Arc<Self>) -> Option<Immediate<'_>> {
-        match &self.function.0 {
-            Call::Immediate(function) => Some(Immediate {
-                handler: self,
-                function,
-            }),
-            Call::Asynchronous(_) | Call::Blocking(_) => None,
+    /// A series of one.
+    async fn run_alone(self: &Arc<Self>, delivery: Delivery, mut ticket: Ticket) -> Ran {
+        let starts = ticket.take_guard();
+        let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
+        let step = {
+            let mut series = Series::new(self, ticket);
+            series.run(delivery, starts, &mut task::Context::from_waker(&waker))
+        };
+        match step {
+            Step::Plain(took) => Ran::of(Outcome::Done, took),
+            Step::Ended(ran) => *ran,
+            Step::Waits(run) => run.end().await,
         }
     }
-
-    fn run_here(
-        self: &Arc<Self>,
-        function: &PlainFunction,
-        delivery: Delivery,
-        ticket: &mut Ticket,
-    ) -> Ran {
-        let mut open = OpenRun::begin(self, delivery, None);
-        let begun = &open.begun;
-        let stay = begun.enter(begun.at);
-        let outcome = begun.call(function);
-        // It is over at once: whoever waits until calls have begun may as well wait for its end.
-        ticket.called();
-        drop(stay);
-        let ran = open.end(outcome);
-        ticket.settle_key(&ran.outcome);
-        ran
-    }
-
-    async fn run_async(
-        self: &Arc<Self>,
-        function: &AsyncFunction,
-        delivery: Delivery,
-        mut ticket: Ticket,
-    ) -> Ran {
-        let guard = ticket.take_guard();
-        let mut open = OpenRun::begin(self, delivery, Some(ticket));
-        let begun = open.begun.clone();
-        let event = Arc::clone(&begun.delivery.event);
-        let (function, context) = (Arc::clone(function), begun.context.clone());
-        let call = trace::Context::of(&event).scope(async move {
-            drop(guard);
-            function(context).await
-        });
-        let mut run = Guarded::new(Box::pin(call), begun.clone());
-        let ended = within(&*self.host.clock, self.policy.time_limit, &mut run).await;
-        let outcome = match ended {
-            Some(Ok(Err(NotDone::NotBegun))) => return open.not_begun(),
-            Some(Ok(reply)) => begun.outcome(reply),
-            Some(Err(panic)) => begun.failed(FailureKind::Panic, panic),
-            None => {
-                // Before it is cancelled: what it is at then is its clean-up.
-                let stuck = begun.where_stuck().await;
-                drop(run);
-                if let Some(end) = begun.outlives().await {
-                    return foreign::give_up(&mut open, end, stuck);
-                }
-                begun.timed_out("it was cancelled", stuck)
-            }
-        };
-        open.end(outcome)
-    }
 }
 
-/// A handler whose function is an immediate one.
-pub struct Immediate<'h> {
-    handler: &'h Arc<Handler>,
-    function: &'h PlainFunction,
-}
-
-impl Immediate<'_> {
-    /// Calls the function here and now, for any number of deliveries one after the other on one
-    /// ticket, and answers what came of it.
-    pub fn run(&self, delivery: Delivery, ticket: &mut Ticket) -> Ran {
-        let ran_before = ticket.ran_before.take();
-        let missing_field = ticket.missing_field.take();
-        let mut ran = self.handler.run_here(self.function, delivery, ticket);
-        ran.ran_before = ran_before.or(ran.ran_before);
-        ran.missing_field = missing_field.or(ran.missing_field);
-        ran
+impl Ran {
+    /// Nothing is to be told beside this.
+    pub(super) fn of(outcome: Outcome, took: Duration) -> Ran {
+        Ran {
+            outcome,
+            took,
+            slow: false,
+            step: None,
+            late: None,
+            ran_before: None,
+            missing_field: None,
+            not_begun: false,
+        }
     }
 }
 
 /// A run that has begun. Cheap to clone: a blocking run is known to two threads.
 #[derive(Clone)]
 pub(super) struct Begun {
-    pub(super) handler: Arc<Handler>,
-    pub(super) delivery: Delivery,
     pub(super) context: Context,
     /// By the monotonic clock.
     pub(super) at: Duration,
     /// The same moment by the wall clock: an end is dated by adding what the run took.
-    since: Time,
+    pub(super) since: Time,
 }
 
 impl Begun {
-    fn new(handler: &Arc<Handler>, delivery: Delivery) -> Begun {
+    pub(super) fn new(handler: &Arc<Handler>, delivery: Delivery) -> Begun {
         let host = &handler.host;
-        let since = host.clock.now();
+        let (at, since) = (host.clock.monotonic(), host.clock.now());
+        handler.counts.running.fetch_add(1, Ordering::Relaxed);
         handler.counts.begun(&delivery.event, since);
-        let slot = host.observer.started(Running {
-            subscription: delivery.subscription,
-            event: delivery.event.id,
-            seq: delivery.event.seq,
-            since,
-            step: None,
-            step_since: None,
-            abandoned: false,
-            effort: Effort::default(),
-        });
-        let context = Context::new(handler, delivery.clone(), slot);
+        let slot = host.observer.started(running(&delivery, since));
         Begun {
-            handler: Arc::clone(handler),
-            delivery,
-            context,
-            at: host.clock.monotonic(),
+            context: Context::new(handler, delivery, slot),
+            at,
             since,
         }
+    }
+
+    pub(super) fn handler(&self) -> &Arc<Handler> {
+        self.context.of_handler()
     }
 
     /// Notes with the watch that this thread calls into the handler from `now` on.
@@ -231,23 +168,20 @@ impl Begun {
             event,
             subscription,
             ..
-        } = &self.delivery;
-        let handler = (*subscription, &self.handler.name);
-        self.handler.host.watch.enter(now, handler, event)
+        } = self.context.delivery();
+        let handler = self.handler();
+        let whom = (*subscription, &handler.name);
+        handler.host.watch.enter(now, whom, event)
     }
 
-    /// Calls a plain function, guarded and within the event's trace.
-    pub(super) fn call(&self, function: &PlainFunction) -> Outcome {
-        self.call_measured(function, || {})
-    }
-
-    /// The same; `measure` notes what the call has used before anything is made of its answer.
+    /// Calls a plain function, guarded and within the event's trace; `measure` notes what the call
+    /// has used before anything is made of its answer.
     pub(super) fn call_measured(
         &self,
         function: &PlainFunction,
         measure: impl FnOnce(),
     ) -> Outcome {
-        let event = &self.delivery.event;
+        let event = self.context.event();
         let called =
             panics::guarded(|| trace::Context::of(event).enter(|| function(&self.context)));
         measure();
@@ -275,7 +209,7 @@ impl Begun {
         let mut found = failure.circumstances.take().unwrap_or_default();
         found.effort = self.context.effort();
         found.steps = self.context.steps();
-        found.resources = Some(self.handler.host.vitals.look());
+        found.resources = Some(self.handler().host.vitals.look());
         failure.circumstances = Some(found);
         failure
     }
@@ -293,7 +227,7 @@ impl Begun {
 
     /// A time-out, whose message names the limit, the step and the setting, and where it was stuck.
     pub(super) fn timed_out(&self, fate: &str, stuck: Option<String>) -> Outcome {
-        let limit = self.handler.policy.time_limit.as_secs_f64();
+        let limit = self.handler().policy.time_limit.as_secs_f64();
         let step = self.context.current_step();
         let step = step.map_or(String::new(), |step| format!(" in step {step}"));
         let mut message = format!(
@@ -313,23 +247,23 @@ impl Begun {
     }
 
     pub(super) fn took(&self) -> Duration {
-        let now = self.handler.host.clock.monotonic();
+        let now = self.handler().host.clock.monotonic();
         now.saturating_sub(self.at)
     }
 
     /// Counts and tells that it was given up and goes on.
     pub(super) fn abandoned(&self) {
-        let counts = &self.handler.counts;
+        let counts = &self.handler().counts;
         counts.abandoned.fetch_add(1, Ordering::Relaxed);
         if let Some(slot) = self.context.slot() {
-            self.handler.host.observer.abandoned(slot);
+            self.handler().host.observer.abandoned(slot);
         }
         self.context.look_at_thread();
     }
 
     /// Counts and tells how one that was given up has ended.
     pub(super) fn ended_late(&self, outcome: &Outcome, took: Duration) {
-        let counts = &self.handler.counts;
+        let counts = &self.handler().counts;
         let code = if matches!(outcome, Outcome::Done) {
             counts.late_success.fetch_add(1, Ordering::Relaxed);
             Code::StRecovered
@@ -343,24 +277,72 @@ impl Begun {
 
     pub(super) fn remember(&self, outcome: &Outcome, late: bool) {
         if let Outcome::Failed(failure) = outcome {
-            let Delivery { event, attempt, .. } = &self.delivery;
+            let Delivery { event, attempt, .. } = self.context.delivery();
             let at = self.since.after(failure.took);
-            let counts = &self.handler.counts;
+            let counts = &self.handler().counts;
             counts.remember(event, *attempt, failure, at, late);
         }
     }
 
     /// Tells the observer that the run has really ended.
     pub(super) fn tell(&self, code: Code, took: Duration) {
-        let recent = Recent {
-            subscription: self.delivery.subscription,
-            event: self.delivery.event.id,
+        let observer = &self.handler().host.observer;
+        observer.ended(self.context.slot(), self.recent(code, took));
+    }
+
+    /// What is told of its end.
+    pub(super) fn recent(&self, code: Code, took: Duration) -> Recent {
+        let Delivery {
+            event,
+            subscription,
+            ..
+        } = self.context.delivery();
+        Recent {
+            subscription: *subscription,
+            event: event.id,
             code,
             took_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             at: self.since.after(took),
-        };
-        let observer = &self.handler.host.observer;
-        observer.ended(self.context.slot(), recent);
+        }
+    }
+
+    /// What it came to, with all that its function told.
+    pub(super) fn ran(&self, outcome: Outcome, took: Duration) -> Ran {
+        let found = self.context.found();
+        let event_type = &self.context.event().event_type;
+        Ran {
+            slow: took > self.handler().policy.slow,
+            step: self.context.current_step(),
+            ran_before: found.ran_before,
+            missing_field: found.missing_field.map(|field| MissingField {
+                field,
+                event_type: event_type.as_str().to_owned(),
+            }),
+            ..Ran::of(outcome, took)
+        }
+    }
+
+    /// It could not be called.
+    pub(super) fn not_called(&self, took: Duration) -> Ran {
+        let reason = "it could not be called".to_owned();
+        Ran {
+            not_begun: true,
+            ..self.ran(Outcome::Skipped { reason }, took)
+        }
+    }
+}
+
+/// A run as its process's page shows it when it begins.
+pub(super) fn running(delivery: &Delivery, since: Time) -> Running {
+    Running {
+        subscription: delivery.subscription,
+        event: delivery.event.id,
+        seq: delivery.event.seq,
+        since,
+        step: None,
+        step_since: None,
+        abandoned: false,
+        effort: Effort::default(),
     }
 }
 
@@ -378,8 +360,13 @@ impl OpenRun {
         delivery: Delivery,
         ticket: Option<Ticket>,
     ) -> OpenRun {
+        OpenRun::of(Begun::new(handler, delivery), ticket)
+    }
+
+    /// The books of a run that has begun already.
+    pub(super) fn of(begun: Begun, ticket: Option<Ticket>) -> OpenRun {
         OpenRun {
-            begun: Begun::new(handler, delivery),
+            begun,
             ticket,
             closed: false,
         }
@@ -392,28 +379,27 @@ impl OpenRun {
         if let Some(ticket) = self.ticket.take() {
             ticket.settle(&outcome);
         }
-        self.ran(outcome, took, None)
+        self.begun.ran(outcome, took)
     }
 
     /// The run is given up at its limit; its thread goes on, and tells when it has ended.
     pub(super) fn give_up(&mut self, outcome: Outcome, late: LateEnd) -> Ran {
         let took = self.close(&outcome);
-        self.ran(outcome, took, Some(late))
+        Ran {
+            late: Some(late),
+            ..self.begun.ran(outcome, took)
+        }
     }
 
     /// It could not be called: nothing is counted.
-    fn not_begun(&mut self) -> Ran {
+    pub(super) fn not_begun(&mut self) -> Ran {
         self.closed = true;
         let took = self.begun.took();
-        let counts = &self.begun.handler.counts;
+        let counts = &self.begun.handler().counts;
         counts.running.fetch_sub(1, Ordering::Relaxed);
         self.begun.tell(Code::WtNoProcess, took);
         self.ticket = None;
-        let reason = "it could not be called".to_owned();
-        Ran {
-            not_begun: true,
-            ..self.ran(Outcome::Skipped { reason }, took, None)
-        }
+        self.begun.not_called(took)
     }
 
     pub(super) fn take_ticket(&mut self) -> Option<Ticket> {
@@ -427,41 +413,19 @@ impl OpenRun {
     fn close(&mut self, outcome: &Outcome) -> Duration {
         self.closed = true;
         let took = self.begun.took();
-        let handler = &self.begun.handler;
-        handler
-            .counts
-            .ended(outcome, took, handler.host.clock.now());
+        let counts = &self.begun.handler().counts;
+        counts.running.fetch_sub(1, Ordering::Relaxed);
+        counts.ended(outcome, took, self.begun.since.after(took));
         self.begun.remember(outcome, false);
         took
-    }
-
-    fn ran(&self, outcome: Outcome, took: Duration, late: Option<LateEnd>) -> Ran {
-        let found = self.begun.context.found();
-        let event_type = &self.begun.delivery.event.event_type;
-        Ran {
-            outcome,
-            took,
-            slow: took > self.begun.handler.policy.slow,
-            step: self.begun.context.current_step(),
-            late,
-            ran_before: found.ran_before,
-            missing_field: found.missing_field.map(|field| MissingField {
-                field,
-                event_type: event_type.as_str().to_owned(),
-            }),
-            not_begun: false,
-        }
     }
 }
 
 impl Drop for OpenRun {
     fn drop(&mut self) {
         if !self.closed {
-            self.begun
-                .handler
-                .counts
-                .running
-                .fetch_sub(1, Ordering::Relaxed);
+            let counts = &self.begun.handler().counts;
+            counts.running.fetch_sub(1, Ordering::Relaxed);
             // The key and the slots go with the ticket.
             if self.ticket.is_some() {
                 self.begun.tell(Code::HnAbandoned, self.begun.took());
@@ -476,7 +440,7 @@ impl Ticket {
         self.settle_key(outcome);
     }
 
-    fn settle_key(&mut self, outcome: &Outcome) {
+    pub(super) fn settle_key(&mut self, outcome: &Outcome) {
         if let Some(reservation) = self.reservation.take()
             && matches!(outcome, Outcome::Done)
         {

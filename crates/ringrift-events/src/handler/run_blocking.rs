@@ -96,7 +96,7 @@ impl Worker {
     }
 
     fn uncount(&self) {
-        let counts = &self.begun.handler.counts;
+        let counts = &self.begun.handler().counts;
         counts.abandoned.fetch_sub(1, Ordering::Relaxed);
     }
 }

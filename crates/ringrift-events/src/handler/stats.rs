@@ -97,15 +97,14 @@ pub(super) struct Counts {
 }
 
 impl Counts {
+    /// A run of this event begins; whoever runs it counts in `running` that he does.
     pub(super) fn begun(&self, event: &Event, at: Time) {
-        self.running.fetch_add(1, Ordering::Relaxed);
         self.last_activity.store(at.0, Ordering::Relaxed);
         self.last_event
             .store(event.published_at.0, Ordering::Relaxed);
     }
 
     pub(super) fn ended(&self, outcome: &Outcome, took: Duration, at: Time) {
-        self.running.fetch_sub(1, Ordering::Relaxed);
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.took_us.fetch_add(us, Ordering::Relaxed);
         self.last_activity.store(at.0, Ordering::Relaxed);

@@ -71,6 +71,17 @@ impl Observer for Notebook {
         Some(Slot(7))
     }
 
+    fn next(&self, slot: Option<Slot>, running: Running) -> Option<Slot> {
+        assert_eq!(slot, Some(Slot(7)));
+        self.started(running)
+    }
+
+    fn recent(&self, recent: &[Recent]) {
+        for one in recent {
+            self.note(Told::Ended(one.code));
+        }
+    }
+
     fn step(&self, slot: Slot, step: &str) {
         assert_eq!(slot, Slot(7));
         self.note(Told::Step(step.to_owned()));

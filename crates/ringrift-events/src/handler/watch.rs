@@ -287,6 +287,13 @@ pub(super) struct Stay {
     outer_since_us: u64,
 }
 
+impl Stay {
+    /// Notes that the thread calls the same handler for another event from `now` on.
+    pub(super) fn next(&self, now: Duration, event: &Event) {
+        self.lane.next(now, event);
+    }
+}
+
 impl Drop for Stay {
     fn drop(&mut self) {
         self.lane.leave(self.outer.take(), self.outer_since_us);

@@ -17,19 +17,21 @@ macro_rules! say {
 impl EventLog {
     /// `emit TRAINING_COMPLETED …`: an event was published.
     pub fn emit(&self, event: &Event, seq: Option<Seq>) {
-        let place = seq.map_or("volatile".to_owned(), |seq| format!("seq={seq}"));
-        let key = event.key.as_deref().unwrap_or("-");
         self.event_line(
             Level::Info,
             "emit",
             (&event.event_type, event.id),
-            say!(
-                "emit {} id={} {place} key={key} source={} trace={}",
-                event.event_type.constant(),
-                event.id,
-                event.source,
-                event.trace_id
-            ),
+            |line: &mut String| {
+                let place = seq.map_or("volatile".to_owned(), |seq| format!("seq={seq}"));
+                line.push_str(&format!(
+                    "emit {} id={} {place} key={} source={} trace={}",
+                    event.event_type.constant(),
+                    event.id,
+                    event.key.as_deref().unwrap_or("-"),
+                    event.source,
+                    event.trace_id
+                ));
+            },
         );
     }
 

@@ -129,10 +129,16 @@ impl Claimed {
     pub fn end(&mut self, settlement: Settlement) {
         let seq = settlement.seq;
         if settlement.outcome == Outcome::Done && settlement.dedup_key.is_none() {
-            self.done += 1;
+            self.end_plain(seq);
         } else {
             self.results.push(settlement);
+            self.mark(seq);
         }
+    }
+
+    /// Notes a plain success.
+    pub fn end_plain(&mut self, seq: Seq) {
+        self.done += 1;
         self.mark(seq);
     }
 

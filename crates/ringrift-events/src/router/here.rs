@@ -2,19 +2,20 @@
 //! the next claim is on its way. A task for each would cost many times what such a function does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
+use std::task::{self, Waker};
 use std::time::Duration;
 
 use super::Shared;
 use super::durable::Durable;
 use super::hosted::Hosted;
 use crate::event::Event;
-use crate::handler::{Delivery, Immediate, Ticket};
+use crate::handler::{Delivery, Kind, Step};
 use crate::store::Pending;
-use crate::store::deliveries::{Claim, Settlement};
+use crate::store::deliveries::Claim;
 
 /// How long the loop runs functions before it lets others have its thread and tells the store.
-const AT_MOST: Duration = Duration::from_millis(5);
+pub(super) const AT_MOST: Duration = Duration::from_millis(5);
 
 /// A claim on its way.
 pub(super) struct Asked {
@@ -45,12 +46,13 @@ impl Durable {
     /// did not run goes the way of other functions, which waits.
     pub(super) fn run_here(&mut self) -> bool {
         let hosted = Arc::clone(&self.hosted);
-        let Some(function) = hosted.handler.immediate() else {
+        let definition = &hosted.definition;
+        let is_plain = !definition.ordered_by_key && definition.dedup.is_empty();
+        if hosted.handler.kind() != Kind::Immediate || !is_plain {
             return false;
-        };
-        let is_plain = !hosted.definition.ordered_by_key && hosted.definition.dedup.is_empty();
+        }
         // What has a task already, which may still wait, comes first: events start in log order.
-        if !is_plain || self.unstarted() == 0 || !self.running.is_empty() {
+        if self.unstarted() == 0 || !self.running.is_empty() {
             return false;
         }
         self.ask_ahead();
@@ -59,19 +61,34 @@ impl Durable {
         let Ok(_together) = shared.alone.try_read() else {
             return false;
         };
-        let Some(mut ticket) = hosted.handler.turn_now() else {
+        let Some(mut series) = hosted.handler.series_now() else {
             return false;
         };
-        let called = AtomicBool::new(false);
-        let Some(_calls) = hosted.start_call(&called) else {
+        let Some(_calls) = hosted.start_call_now() else {
             return false;
         };
+        let mut counted = Counted::by(&shared);
+        let mut waker = task::Context::from_waker(Waker::noop());
         let until = shared.clock.monotonic() + AT_MOST;
         for claimed in &mut self.claims {
             while let Some(event) = claimed.start_next(|_| true) {
-                claimed.end(shared.run_in_place(&function, &hosted, &event, &mut ticket));
+                let seq = event.seq.unwrap_or_default();
+                counted.delivered += 1;
+                match series.run(hosted.first(Arc::clone(&event)), (), &mut waker) {
+                    Step::Plain(took) => {
+                        counted.done += 1;
+                        shared.account_plain(&hosted, &event, took);
+                        claimed.end_plain(seq);
+                    }
+                    Step::Ended(ran) => {
+                        shared.account(&hosted, &event, &ran);
+                        claimed.end(shared.settlement(&hosted, &event, FIRST, *ran));
+                    }
+                    // No immediate function does; it would stay unfinished, and go back.
+                    Step::Waits(_) => return true,
+                }
                 self.ended_since.0 += 1;
-                if hosted.is_ended() || shared.clock.monotonic() >= until {
+                if hosted.is_ended() || series.now() >= until {
                     return true;
                 }
             }
@@ -86,24 +103,44 @@ impl Durable {
     }
 }
 
-impl Shared {
-    /// Runs one event of an immediate function and says what the store is to keep of it.
-    fn run_in_place(
-        self: &Arc<Self>,
-        function: &Immediate<'_>,
-        hosted: &Arc<Hosted>,
-        event: &Arc<Event>,
-        ticket: &mut Ticket,
-    ) -> Settlement {
-        const FIRST: u32 = 1;
-        let delivery = Delivery {
-            event: Arc::clone(event),
-            subscription: hosted.id,
+/// The attempt of an event that was not run before.
+const FIRST: u32 = 1;
+
+impl Hosted {
+    /// The first run of an event.
+    pub(super) fn first(&self, event: Arc<Event>) -> Delivery {
+        Delivery {
+            event,
+            subscription: self.id,
             attempt: FIRST,
-        };
-        self.counters.delivered.fetch_add(1, Ordering::Relaxed);
-        let ran = function.run(delivery, ticket);
-        self.account(hosted, event, &ran);
-        self.settlement(hosted, event, FIRST, ran)
+        }
+    }
+}
+
+/// What runs in place came to, told to the counters of the process when this is dropped: each of
+/// them is shared by all threads, and asking for it costs as much as a run.
+pub(super) struct Counted<'s> {
+    shared: &'s Shared,
+    pub(super) delivered: u64,
+    pub(super) done: u64,
+}
+
+impl<'s> Counted<'s> {
+    pub(super) fn by(shared: &'s Shared) -> Counted<'s> {
+        Counted {
+            shared,
+            delivered: 0,
+            done: 0,
+        }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let counters = &self.shared.counters;
+        counters
+            .delivered
+            .fetch_add(self.delivered, Ordering::Relaxed);
+        counters.done.fetch_add(self.done, Ordering::Relaxed);
     }
 }

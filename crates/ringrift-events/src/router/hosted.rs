@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,8 @@ use tokio::sync::{Notify, watch};
 
 use super::noted::Allowance;
 use super::present::Looks;
-use crate::bus::{Joined, Mailbox};
+use super::receipt::Route;
+use crate::bus::{Delivered, Joined, Mailbox};
 use crate::catalog::filter::Filter;
 use crate::event::Event;
 use crate::handler::Handler;
@@ -45,7 +47,9 @@ pub(super) struct Hosted {
     restart_asked: Notify,
     grace_ms: AtomicU64,
     stop: watch::Sender<bool>,
-    starting: (Mutex<Starting>, Condvar),
+    /// The calls that are on their way to the user's function, and whether any may still start.
+    starting: AtomicUsize,
+    started: (Mutex<()>, Condvar),
     finished: (Mutex<bool>, Condvar),
 }
 
@@ -89,7 +93,8 @@ impl Hosted {
             restart_asked: Notify::new(),
             grace_ms: AtomicU64::new(0),
             stop: watch::Sender::new(false),
-            starting: (Mutex::default(), Condvar::new()),
+            starting: AtomicUsize::new(0),
+            started: (Mutex::default(), Condvar::new()),
             finished: (Mutex::new(false), Condvar::new()),
         })
     }
@@ -174,7 +179,7 @@ impl Hosted {
     pub(super) fn end(&self, grace: Duration) {
         let ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         self.grace_ms.store(ms, Ordering::SeqCst);
-        self.lock_starting().ended = true;
+        self.starting.fetch_or(ENDED, Ordering::SeqCst);
         self.stop.send_replace(true);
     }
 
@@ -182,29 +187,24 @@ impl Hosted {
     /// function is called. `called` is set with it, so that it says for good, once
     /// [`Hosted::end`] was called, whether the function was or will be.
     pub(super) fn start_call(self: &Arc<Self>, called: &AtomicBool) -> Option<CallStarts> {
-        let mut starting = self.lock_starting();
-        if starting.ended {
-            return None;
-        }
+        let starts = CallStarts::begin(Arc::clone(self))?;
         called.store(true, Ordering::SeqCst);
-        starting.calls += 1;
-        Some(CallStarts(Arc::clone(self)))
+        Some(starts)
+    }
+
+    /// The same for whoever calls at once, so that nobody asks meanwhile whether it was.
+    pub(super) fn start_call_now(&self) -> Option<CallStarts<&Hosted>> {
+        CallStarts::begin(self)
     }
 
     /// Waits on this thread, after [`Hosted::end`], for calls that were on their way then: no call
     /// starts after this returns.
     pub(super) fn wait_started(&self) {
-        let starting = self.lock_starting();
-        let changed = &self.starting.1;
+        let (lock, changed) = &self.started;
+        let guard = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_on_its_way = |(): &mut ()| self.starting.load(Ordering::SeqCst) & !ENDED > 0;
         // The bound is for a runtime without a free thread, whose calls start when it has one.
-        drop(changed.wait_timeout_while(starting, START_MARGIN, |starting| starting.calls > 0));
-    }
-
-    fn lock_starting(&self) -> MutexGuard<'_, Starting> {
-        self.starting
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        drop(changed.wait_timeout_while(guard, START_MARGIN, is_on_its_way));
     }
 
     /// How long what runs may take to finish, once it ends.
@@ -230,7 +230,7 @@ impl Hosted {
 
     /// Whether [`Hosted::end`] was called.
     pub(super) fn is_ended(&self) -> bool {
-        *self.stop.borrow()
+        self.starting.load(Ordering::SeqCst) & ENDED != 0
     }
 
     /// Completes once [`Hosted::end`] was called. Safe to drop.
@@ -263,20 +263,28 @@ const ASKED: u8 = 1;
 /// Its loop has made room.
 const MADE_ROOM: u8 = 2;
 
-/// The calls that are on their way to the user's function.
-#[derive(Default)]
-struct Starting {
-    ended: bool,
-    calls: usize,
-}
+/// In the number of calls on their way: no more start.
+const ENDED: usize = 1 << (usize::BITS - 1);
 
 /// One call on its way.
-pub(super) struct CallStarts(Arc<Hosted>);
+pub(super) struct CallStarts<H: Deref<Target = Hosted> = Arc<Hosted>>(H);
 
-impl Drop for CallStarts {
+impl<H: Deref<Target = Hosted>> CallStarts<H> {
+    fn begin(hosted: H) -> Option<CallStarts<H>> {
+        let before = hosted.starting.fetch_add(1, Ordering::SeqCst);
+        let starts = CallStarts(hosted);
+        (before & ENDED == 0).then_some(starts)
+    }
+}
+
+impl<H: Deref<Target = Hosted>> Drop for CallStarts<H> {
     fn drop(&mut self) {
-        self.0.lock_starting().calls -= 1;
-        self.0.starting.1.notify_all();
+        // Only an end waits for calls, and it is said before it waits.
+        if self.0.starting.fetch_sub(1, Ordering::SeqCst) & ENDED != 0 {
+            let (lock, changed) = &self.0.started;
+            drop(lock.lock().unwrap_or_else(PoisonError::into_inner));
+            changed.notify_all();
+        }
     }
 }
 
@@ -297,41 +305,67 @@ impl Drop for Finish {
 /// What a loop may take beyond its grace, for its last transactions.
 const FINISH_MARGIN: Duration = Duration::from_secs(2);
 
-/// All of them, by id.
+/// All of them.
 #[derive(Default)]
-pub(super) struct Hosts {
-    by_id: Mutex<BTreeMap<SubscriptionId, Arc<Hosted>>>,
+pub(super) struct Hosts(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    by_id: BTreeMap<SubscriptionId, Arc<Hosted>>,
+    /// The live ones, as the bus names them.
+    joined: BTreeMap<Joined, Arc<Hosted>>,
 }
 
 impl Hosts {
     pub(super) fn add(&self, hosted: &Arc<Hosted>) {
-        self.lock().insert(hosted.id, Arc::clone(hosted));
+        let mut known = self.lock();
+        if let Way::Live { joined, .. } = hosted.way {
+            known.joined.insert(joined, Arc::clone(hosted));
+        }
+        known.by_id.insert(hosted.id, Arc::clone(hosted));
     }
 
     pub(super) fn remove(&self, id: SubscriptionId) -> Option<Arc<Hosted>> {
-        self.lock().remove(&id)
+        let mut known = self.lock();
+        let removed = known.by_id.remove(&id)?;
+        if let Way::Live { joined, .. } = removed.way {
+            known.joined.remove(&joined);
+        }
+        Some(removed)
     }
 
     pub(super) fn named(&self, name: &str) -> Option<Arc<Hosted>> {
-        self.lock()
-            .values()
-            .find(|hosted| &*hosted.name == name)
-            .cloned()
+        let known = self.lock();
+        let mut all = known.by_id.values();
+        all.find(|hosted| &*hosted.name == name).cloned()
     }
 
-    pub(super) fn joined(&self, joined: Joined) -> Option<Arc<Hosted>> {
-        let is = |hosted: &&Arc<Hosted>| match hosted.way {
-            Way::Live { joined: at, .. } => at == joined,
-            Way::Durable => false,
-        };
-        self.lock().values().find(is).cloned()
+    pub(super) fn of(&self, id: SubscriptionId) -> Option<Arc<Hosted>> {
+        self.lock().by_id.get(&id).cloned()
+    }
+
+    /// What the bus did with one event, under the names that its receipt has. Those that have only
+    /// joined, and have no name yet, are left out.
+    pub(super) fn routes(&self, delivered: &[Delivered]) -> Vec<Route> {
+        let known = self.lock();
+        let each = delivered.iter().filter_map(|one| {
+            let hosted = known.joined.get(&one.subscription)?;
+            Some(Route {
+                subscription: hosted.id,
+                name: Arc::clone(&hosted.name),
+                code: one.code,
+            })
+        });
+        let mut routes = Vec::with_capacity(delivered.len());
+        routes.extend(each);
+        routes
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Hosted>> {
-        self.lock().values().cloned().collect()
+        self.lock().by_id.values().cloned().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<SubscriptionId, Arc<Hosted>>> {
-        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct InFlight {
 struct Used {
     count: usize,
     bytes: usize,
+    /// Threads that wait for a change: without one the wake-up's system call is saved.
+    waiting: usize,
 }
 
 /// Room that one publish takes until its commit is answered.
@@ -62,10 +64,12 @@ impl InFlight {
             match self.take(&mut used, count, bytes) {
                 Ok(room) => return room,
                 Err(_) => {
+                    used.waiting += 1;
                     used = self
                         .freed
                         .wait(used)
                         .unwrap_or_else(PoisonError::into_inner);
+                    used.waiting -= 1;
                 }
             }
         }
@@ -87,10 +91,13 @@ impl InFlight {
 
     /// Waits on this thread until nothing is in flight, at most so long.
     pub(super) fn wait_empty(&self, at_most: Duration) {
+        let mut used = self.lock();
+        used.waiting += 1;
         let waited = self
             .freed
-            .wait_timeout_while(self.lock(), at_most, |used| used.count > 0);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+            .wait_timeout_while(used, at_most, |used| used.count > 0);
+        let (mut used, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        used.waiting -= 1;
     }
 
     pub(super) fn count(&self) -> usize {
@@ -127,8 +134,11 @@ impl Drop for Room {
         let mut used = self.in_flight.lock();
         used.count -= self.count;
         used.bytes -= self.bytes;
+        let waited_for = used.waiting > 0;
         drop(used);
-        self.in_flight.freed.notify_all();
+        if waited_for {
+            self.in_flight.freed.notify_all();
+        }
         self.in_flight.freed_async.notify_waiters();
     }
 }

@@ -1,16 +1,20 @@
 //! One live subscription's loop: from its mailbox, or from the log while it lags, to its handler.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
 use super::Shared;
+use super::here::{AT_MOST, Counted};
 use super::hosted::Hosted;
 use super::runs::Company;
 use crate::bus::{Lag, Mailbox};
 use crate::clock::{Time, within};
 use crate::event::{Event, Seq};
-use crate::handler::{Admission, Ticket};
+use crate::handler::{Admission, Ran, Step, Ticket, Unfinished};
 use crate::verdict::{Failure, Outcome};
 
 /// Events taken from the mailbox at once: enough to share one lock among many, few enough that an
@@ -24,41 +28,142 @@ const LOG_BEHIND: Duration = Duration::from_millis(20);
 /// spans minutes.
 const PARK_TRIES: u32 = 5;
 
+/// How far events were run in place.
+enum Went {
+    /// The limits allow no run at this moment: the first event waits for them.
+    Nowhere,
+    /// All, or until others are to have the thread.
+    On,
+    /// The subscription ended.
+    Over,
+    /// Up to this event, which came to something else.
+    Ended(Arc<Event>, Box<Ran>),
+    /// Up to this run, which is not over.
+    Waits(Box<Unfinished>),
+}
+
+/// Waits until there is something to take or to end for.
+async fn wait_for_work(hosted: &Hosted, mailbox: &Mailbox) {
+    tokio::select! {
+        biased;
+        () = hosted.until_ended() => {}
+        () = hosted.until_asked() => {}
+        () = mailbox.ready() => {}
+    }
+}
+
 impl Shared {
     /// Runs until the subscription ends; with [`Hosted::finish`] until its mailbox is empty too.
     pub(super) async fn live_loop(self: Arc<Self>, hosted: Arc<Hosted>, mailbox: Arc<Mailbox>) {
-        loop {
-            tokio::select! {
-                biased;
-                () = hosted.until_ended() => break,
-                // What was taken has been started, and the mailbox keeps the rest.
-                () = hosted.until_asked() => {
-                    if hosted.makes_room() {
-                        break;
-                    }
-                    continue;
-                }
-                () = mailbox.ready() => {}
+        let mut events = VecDeque::new();
+        let mut until = self.clock.monotonic() + AT_MOST;
+        while !hosted.is_ended() {
+            // What was taken has been started, and the mailbox keeps the rest.
+            if hosted.is_asked() && hosted.makes_room() {
+                break;
             }
-            let events = mailbox.take(TAKE_MAX);
-            if events.is_empty() {
+            if mailbox.take_into(&mut events, TAKE_MAX) == 0 {
                 if mailbox.is_closed() {
                     break;
                 }
-                if let Some(lag) = mailbox.lag() {
-                    self.read_lag(&hosted, &mailbox, lag).await;
+                match mailbox.lag() {
+                    Some(lag) => self.read_lag(&hosted, &mailbox, lag).await,
+                    None => wait_for_work(&hosted, &mailbox).await,
                 }
+                until = self.clock.monotonic() + AT_MOST;
                 continue;
             }
-            let mut left = events.len() as u64;
-            for event in events {
-                left -= 1;
-                hosted.unstarted.store(left, Ordering::Relaxed);
-                if !self.start_live(&hosted, event).await {
+            while !events.is_empty() {
+                if !self.start_some(&hosted, &mut events, until).await {
                     return;
+                }
+                let now = self.clock.monotonic();
+                if now >= until {
+                    tokio::task::yield_now().await;
+                    until = now + AT_MOST;
                 }
             }
         }
+    }
+
+    /// Starts the first events, in place as far as that goes, else one. `false` when the
+    /// subscription ended meanwhile.
+    async fn start_some(
+        self: &Arc<Self>,
+        hosted: &Arc<Hosted>,
+        events: &mut VecDeque<Arc<Event>>,
+        until: Duration,
+    ) -> bool {
+        // A suspect event of another subscription may want to be alone.
+        if hosted.handler.runs_in_series()
+            && let Ok(_together) = self.alone.try_read()
+        {
+            let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
+            let (event, ran) = match self.run_in_place(hosted, events, until, &waker) {
+                Went::Nowhere => {
+                    let event = events.pop_front();
+                    return self.start_first(hosted, event).await;
+                }
+                Went::On => return true,
+                Went::Over => return false,
+                Went::Ended(event, ran) => (event, ran),
+                Went::Waits(run) => (Arc::clone(run.event()), Box::new(run.end().await)),
+            };
+            self.ended_live(hosted, &event, *ran).await;
+            return true;
+        }
+        let event = events.pop_front();
+        self.start_first(hosted, event).await
+    }
+
+    async fn start_first(
+        self: &Arc<Self>,
+        hosted: &Arc<Hosted>,
+        event: Option<Arc<Event>>,
+    ) -> bool {
+        let Some(event) = event else { return true };
+        self.start_live(hosted, event).await
+    }
+
+    /// Runs events one after the other on this thread until one comes to more than a plain success.
+    fn run_in_place(
+        &self,
+        hosted: &Arc<Hosted>,
+        events: &mut VecDeque<Arc<Event>>,
+        until: Duration,
+        waker: &Waker,
+    ) -> Went {
+        let Some(mut series) = hosted.handler.series_now() else {
+            return Went::Nowhere;
+        };
+        let mut counted = Counted::by(self);
+        let mut waker = task::Context::from_waker(waker);
+        while let Some(event) = events.pop_front() {
+            hosted
+                .unstarted
+                .store(events.len() as u64, Ordering::Relaxed);
+            let Some(starts) = hosted.start_call_now() else {
+                self.waits.ended(event.id, hosted.id);
+                return Went::Over;
+            };
+            counted.delivered += 1;
+            let step = series.run(hosted.first(event), starts, &mut waker);
+            let event = series.event();
+            match (step, event) {
+                (Step::Plain(took), Some(event)) => {
+                    counted.done += 1;
+                    self.account_plain(hosted, event, took);
+                    self.waits.ended(event.id, hosted.id);
+                }
+                (Step::Ended(ran), Some(event)) => return Went::Ended(Arc::clone(event), ran),
+                (Step::Waits(run), _) => return Went::Waits(run),
+                (Step::Plain(_) | Step::Ended(_), None) => return Went::On,
+            }
+            if series.now() >= until {
+                break;
+            }
+        }
+        Went::On
     }
 
     /// Reads from the log what a full mailbox could not take, and rejoins.
@@ -129,17 +234,32 @@ impl Shared {
     async fn run_live(self: Arc<Self>, hosted: Arc<Hosted>, event: Arc<Event>, ticket: Ticket) {
         let called = AtomicBool::new(false);
         let ran = self.run(&hosted, &event, 1, ticket, Company::Welcome, &called);
-        let Some(ran) = ran.await else {
+        match ran.await {
+            Some(ran) => self.follow_live(&hosted, &event, ran).await,
+            None => self.waits.ended(event.id, hosted.id),
+        }
+    }
+
+    /// Accounts for a run in place that came to more than a plain success, and does what follows.
+    async fn ended_live(self: &Arc<Self>, hosted: &Arc<Hosted>, event: &Arc<Event>, ran: Ran) {
+        if ran.not_begun {
+            self.counters.delivered.fetch_sub(1, Ordering::Relaxed);
             self.waits.ended(event.id, hosted.id);
             return;
-        };
+        }
+        self.account(hosted, event, &ran);
+        self.follow_live(hosted, event, ran).await;
+    }
+
+    /// Does what follows the end of a run.
+    async fn follow_live(self: &Arc<Self>, hosted: &Arc<Hosted>, event: &Arc<Event>, ran: Ran) {
         if let Outcome::Failed(failure) = &ran.outcome {
-            let retry_at = self.retry_at(&hosted, 1, failure);
-            self.park(&hosted, &event, failure, retry_at, ran.late.is_some())
+            let retry_at = self.retry_at(hosted, 1, failure);
+            self.park(hosted, event, failure, retry_at, ran.late.is_some())
                 .await;
         }
-        self.note_live_ending(&hosted, &event, &ran.outcome);
-        self.follow_late(&hosted, &event, ran.late);
+        self.note_live_ending(hosted, event, &ran.outcome);
+        self.follow_late(hosted, event, ran.late);
         self.waits.ended(event.id, hosted.id);
     }
 

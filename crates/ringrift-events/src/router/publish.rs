@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::in_flight::Room;
-use super::publishing::{Awaited, Publishing, PublishingMany};
+use super::publishing::{Awaited, Publishing, PublishingMany, Routed, Sent};
 use super::receipt::{Receipt, Route};
 use super::{Error, Router, Shared};
 use crate::catalog::TypeEntry;
@@ -137,6 +137,16 @@ pub(super) struct Accepted {
     /// Required fields that the payload lacks although it may.
     missing: Vec<String>,
     wait_handlers: Option<Duration>,
+}
+
+impl Accepted {
+    fn draft(&self) -> Draft {
+        Draft {
+            event: Arc::clone(&self.event),
+            idempotency_key: self.idempotency_key.clone(),
+            call_site: self.call_site.clone(),
+        }
+    }
 }
 
 impl Router {
@@ -275,8 +285,8 @@ impl Shared {
         call_site: Option<CallSite>,
     ) -> Result<Accepted, Error> {
         let entry = self.catalog.resolve(&publish.name)?;
-        let payload =
-            catalog::payload::check_within(&publish.payload, self.settings.payload_bytes_max)?;
+        let payload = std::mem::take(&mut publish.payload);
+        let payload = catalog::payload::check_owned(payload, self.settings.payload_bytes_max)?;
         let missing = catalog::Catalog::enforce_required(&entry, &payload)?;
         if publish.idempotency_key.as_deref() == Some("") {
             return Err(Error::Rejected {
@@ -354,49 +364,34 @@ impl Shared {
 
     /// Commits what is bridged, then delivers all here; or delivers at once if nothing is.
     fn send(shared: &Arc<Shared>, mut accepted: Vec<Accepted>, room: Room) -> PublishingMany {
-        let missing = accepted
-            .iter_mut()
-            .map(|one| std::mem::take(&mut one.missing))
-            .collect();
-        let ids: Vec<EventId> = accepted.iter().map(|one| one.event.id).collect();
-        let bridged: Vec<bool> = accepted.iter().map(|one| one.entry.bridged).collect();
-        let awaited = accepted
-            .iter()
-            .filter_map(|one| shared.await_handlers(one))
-            .collect();
-        let drafts: Vec<Draft> = accepted
-            .iter()
-            .zip(&bridged)
-            .filter(|(_, bridged)| **bridged)
-            .map(|(one, _)| Draft {
-                event: Arc::clone(&one.event),
-                idempotency_key: one.idempotency_key.clone(),
-                call_site: one.call_site.clone(),
-            })
-            .collect();
+        let ids = accepted.iter().map(|one| one.event.id).collect();
+        let each = accepted.iter_mut().map(|one| Sent {
+            bridged: one.entry.bridged,
+            missing: std::mem::take(&mut one.missing),
+            awaited: shared.await_handlers(one),
+        });
+        let sent = each.collect();
+        let bridged = accepted.iter().filter(|one| one.entry.bridged);
+        let drafts: Vec<Draft> = bridged.map(Accepted::draft).collect();
+        if drafts.is_empty() {
+            let routes = shared.deliver_published(&accepted, &[]);
+            drop(room);
+            return PublishingMany {
+                ids,
+                sent,
+                appended: None,
+                routed: Routed::Now(routes),
+            };
+        }
         let interested = accepted
             .iter()
             .any(|one| shared.bus.has_subscribers(&one.event.event_type));
         let (answer, routes) = Pending::channel();
-        if drafts.is_empty() {
-            answer.fill(Ok(shared.deliver_published(&accepted, &bridged, &[])));
-            answer.wake();
-            drop(room);
-            return PublishingMany {
-                ids,
-                bridged,
-                missing,
-                appended: None,
-                routes: Some(routes),
-                awaited,
-            };
-        }
         let then = {
             let shared = Arc::clone(shared);
-            let bridged = bridged.clone();
             Box::new(move |appended: &Result<Vec<Appended>, store::Error>| {
                 let routed = match appended {
-                    Ok(appended) => Ok(shared.deliver_published(&accepted, &bridged, appended)),
+                    Ok(appended) => Ok(shared.deliver_published(&accepted, appended)),
                     Err(error) => {
                         shared.publish_failed(&accepted, error);
                         Err(error.clone())
@@ -407,15 +402,15 @@ impl Shared {
                 answer.wake();
             })
         };
-        let appended = shared.queue.append(drafts, Some(then));
         PublishingMany {
             ids,
-            bridged,
-            missing,
-            appended: Some(appended),
+            sent,
+            appended: Some(shared.queue.append(drafts, Some(then))),
             // Nobody here wants it: the commit alone answers, and no second wait is needed.
-            routes: interested.then_some(routes),
-            awaited,
+            routed: match interested {
+                true => Routed::AtCommit(routes),
+                false => Routed::Now(Vec::new()),
+            },
         }
     }
 
@@ -428,21 +423,17 @@ impl Shared {
     }
 
     /// After the commit: stages, bus, log. Runs in commit order.
-    fn deliver_published(
-        &self,
-        accepted: &[Accepted],
-        bridged: &[bool],
-        appended: &[Appended],
-    ) -> Vec<Vec<Route>> {
+    fn deliver_published(&self, accepted: &[Accepted], appended: &[Appended]) -> Vec<Vec<Route>> {
         let mut committed = appended.iter();
-        accepted
-            .iter()
-            .zip(bridged)
-            .map(|(one, bridged)| {
-                let place = if *bridged { committed.next() } else { None };
-                self.deliver_one(one, place)
-            })
-            .collect()
+        let each = accepted.iter().map(|one| {
+            let place = if one.entry.bridged {
+                committed.next()
+            } else {
+                None
+            };
+            self.deliver_one(one, place)
+        });
+        each.collect()
     }
 
     fn deliver_one(&self, one: &Accepted, place: Option<&Appended>) -> Vec<Route> {
@@ -461,19 +452,17 @@ impl Shared {
         }
         self.log.emit(&one.event, place.map(|place| place.seq));
         self.stages.note(&one.event);
-        if !self.bus.has_subscribers(&one.event.event_type) {
-            self.waits.finish_routing(one.event.id, &[]);
-            return Vec::new();
-        }
-        let event = match place {
-            None => Arc::clone(&one.event),
-            Some(place) => Arc::new(Event {
-                seq: Some(place.seq),
-                ..Event::clone(&one.event)
-            }),
+        let routes = match place {
+            None => self.deliver_local(&one.event),
+            Some(place) if self.bus.has_subscribers(&one.event.event_type) => {
+                self.deliver_local(&Arc::new(Event {
+                    seq: Some(place.seq),
+                    ..Event::clone(&one.event)
+                }))
+            }
+            Some(_) => Vec::new(),
         };
-        let routes = self.deliver_local(&event);
-        self.waits.finish_routing(event.id, &routes);
+        self.waits.finish_routing(one.event.id, &routes);
         routes
     }
 

@@ -21,11 +21,24 @@ pub struct Publishing(pub(super) PublishingMany);
 #[must_use = "the events are published without it, but a failed commit would go unseen"]
 pub struct PublishingMany {
     pub(super) ids: Vec<EventId>,
-    pub(super) bridged: Vec<bool>,
-    pub(super) missing: Vec<Vec<String>>,
+    /// The rest, in the same order.
+    pub(super) sent: Vec<Sent>,
     pub(super) appended: Option<Pending<Vec<Appended>>>,
-    pub(super) routes: Option<Pending<Vec<Vec<Route>>>>,
-    pub(super) awaited: Vec<Awaited>,
+    pub(super) routed: Routed,
+}
+
+/// What is known of one event before its commit.
+pub(super) struct Sent {
+    pub(super) bridged: bool,
+    pub(super) missing: Vec<String>,
+    pub(super) awaited: Option<Awaited>,
+}
+
+/// Which live subscriptions of this process got the events: an entry for each, or none at all where
+/// nobody is interested.
+pub(super) enum Routed {
+    Now(Vec<Vec<Route>>),
+    AtCommit(Pending<Vec<Vec<Route>>>),
 }
 
 /// A wait for the handlers of one event.
@@ -65,78 +78,79 @@ impl PublishingMany {
     ///
     /// # Errors
     /// As [`Publishing::wait`]; nothing of it was published then, or all of it.
-    pub fn wait(mut self) -> Result<Vec<Receipt>, Error> {
-        let appended = self.appended.take().map(Pending::wait).transpose();
-        let routes = match &appended {
-            Ok(_) => self.routes.take().map(Pending::wait).transpose(),
-            Err(_) => Ok(None),
+    pub fn wait(self) -> Result<Vec<Receipt>, Error> {
+        let appended = self.appended.map(Pending::wait).transpose();
+        let routes = match (&appended, self.routed) {
+            (Ok(_), Routed::AtCommit(pending)) => pending.wait(),
+            (Ok(_), Routed::Now(routes)) => Ok(routes),
+            (Err(_), _) => Ok(Vec::new()),
         };
-        let mut receipts = self.receipts(appended, routes)?;
-        for (receipt, awaited) in receipts.iter_mut().zip(&self.awaited) {
-            receipt.running = awaited.runs.wait(awaited.at_most);
+        let mut receipts = receipts(&self.ids, &self.sent, appended, routes)?;
+        for (receipt, sent) in receipts.iter_mut().zip(&self.sent) {
+            if let Some(awaited) = &sent.awaited {
+                receipt.running = awaited.runs.wait(awaited.at_most);
+            }
         }
         Ok(receipts)
     }
 
-    async fn wait_async(mut self) -> Result<Vec<Receipt>, Error> {
-        let appended = match self.appended.take() {
+    async fn wait_async(self) -> Result<Vec<Receipt>, Error> {
+        let appended = match self.appended {
             Some(pending) => pending.await.map(Some),
             None => Ok(None),
         };
-        let routes = match (&appended, self.routes.take()) {
-            (Ok(_), Some(pending)) => pending.await.map(Some),
-            (_, None) | (Err(_), _) => Ok(None),
+        let routes = match (&appended, self.routed) {
+            (Ok(_), Routed::AtCommit(pending)) => pending.await,
+            (Ok(_), Routed::Now(routes)) => Ok(routes),
+            (Err(_), _) => Ok(Vec::new()),
         };
-        let mut receipts = self.receipts(appended, routes)?;
-        for (receipt, awaited) in receipts.iter_mut().zip(&self.awaited) {
-            receipt.running = awaited.runs.wait_async(awaited.at_most).await;
+        let mut receipts = receipts(&self.ids, &self.sent, appended, routes)?;
+        for (receipt, sent) in receipts.iter_mut().zip(&self.sent) {
+            if let Some(awaited) = &sent.awaited {
+                receipt.running = awaited.runs.wait_async(awaited.at_most).await;
+            }
         }
         Ok(receipts)
     }
+}
 
-    fn receipts(
-        &self,
-        appended: Result<Option<Vec<Appended>>, crate::store::Error>,
-        routes: Result<Option<Vec<Vec<Route>>>, crate::store::Error>,
-    ) -> Result<Vec<Receipt>, Error> {
-        let failed = |source| Error::PublishFailed {
-            id: self.ids[0],
-            source,
-        };
-        let mut appended = appended.map_err(failed)?.unwrap_or_default().into_iter();
-        let mut routes = routes.map_err(failed)?.unwrap_or_default().into_iter();
-        let each = self.ids.iter().zip(&self.bridged).zip(&self.missing);
-        let receipts = each.map(|((id, bridged), missing)| {
-            let place = if *bridged { appended.next() } else { None };
-            let (matched, skipped) = split(routes.next().unwrap_or_default());
-            Receipt {
-                id: *id,
-                seq: place.as_ref().map(|place| place.seq),
-                bridged: *bridged,
-                duplicate_of: place.and_then(|place| place.duplicate_of),
-                matched,
-                skipped,
-                missing: missing.clone(),
-                running: Vec::new(),
-            }
-        });
-        Ok(receipts.collect())
-    }
+fn receipts(
+    ids: &[EventId],
+    sent: &[Sent],
+    appended: Result<Option<Vec<Appended>>, crate::store::Error>,
+    routes: Result<Vec<Vec<Route>>, crate::store::Error>,
+) -> Result<Vec<Receipt>, Error> {
+    let failed = |source| Error::PublishFailed { id: ids[0], source };
+    let mut appended = appended.map_err(failed)?.unwrap_or_default().into_iter();
+    let mut routes = routes.map_err(failed)?.into_iter();
+    let receipts = ids.iter().zip(sent).map(|(id, sent)| {
+        let place = if sent.bridged { appended.next() } else { None };
+        let (matched, skipped) = split(routes.next().unwrap_or_default());
+        Receipt {
+            id: *id,
+            seq: place.as_ref().map(|place| place.seq),
+            bridged: sent.bridged,
+            duplicate_of: place.and_then(|place| place.duplicate_of),
+            matched,
+            skipped,
+            missing: sent.missing.clone(),
+            running: Vec::new(),
+        }
+    });
+    Ok(receipts.collect())
 }
 
 type Name = Arc<str>;
 
 fn split(routes: Vec<Route>) -> (Vec<Name>, Vec<(Name, Code)>) {
-    let (matched, skipped): (Vec<Route>, Vec<Route>) = routes
-        .into_iter()
-        .partition(|route| matches!(route.code, Code::RtMatched | Code::WtLagging));
-    (
-        matched.into_iter().map(|route| route.name).collect(),
-        skipped
-            .into_iter()
-            .map(|route| (route.name, route.code))
-            .collect(),
-    )
+    let (mut matched, mut skipped) = (Vec::with_capacity(routes.len()), Vec::new());
+    for Route { name, code, .. } in routes {
+        match code {
+            Code::RtMatched | Code::WtLagging => matched.push(name),
+            other => skipped.push((name, other)),
+        }
+    }
+    (matched, skipped)
 }
 
 impl IntoFuture for Publishing {

@@ -102,19 +102,17 @@ impl Shared {
     /// Puts an event into every matching mailbox of this process and says what came of it.
     pub(super) fn deliver_local(&self, event: &Arc<Event>) -> Vec<Route> {
         let delivered = self.bus.deliver(event);
-        delivered
-            .into_iter()
-            .filter_map(|delivered| {
-                let hosted = self.hosts.joined(delivered.subscription)?;
-                if delivered.code == Code::RtRefused {
-                    self.refused_by_mailbox(&hosted, event);
-                }
-                Some(Route {
-                    subscription: hosted.id,
-                    name: Arc::clone(&hosted.name),
-                    code: delivered.code,
-                })
-            })
-            .collect()
+        if delivered.is_empty() {
+            return Vec::new();
+        }
+        let routes = self.hosts.routes(&delivered);
+        for route in &routes {
+            if route.code == Code::RtRefused
+                && let Some(hosted) = self.hosts.of(route.subscription)
+            {
+                self.refused_by_mailbox(&hosted, event);
+            }
+        }
+        routes
     }
 }

@@ -357,9 +357,7 @@ impl Shared {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         self.hop(hosted, event, ran.outcome.code());
-        if hosted.handler.has_new_dedup() {
-            self.keep_policy(hosted);
-        }
+        self.note_own_dedup(hosted);
         let policy = hosted.handler.policy();
         match &ran.outcome {
             Outcome::Failed(failure) if failure.kind == FailureKind::Timeout => {
@@ -382,6 +380,20 @@ impl Shared {
         let notable = ran.slow || matches!(ran.outcome, Outcome::Failed(_));
         self.log
             .handler_took(&hosted.name, event, ran.took, notable);
+    }
+
+    /// The same for a success that told nothing else; the counters are the caller's.
+    pub(super) fn account_plain(&self, hosted: &Hosted, event: &Event, took: Duration) {
+        self.hop(hosted, event, Code::HnOk);
+        self.note_own_dedup(hosted);
+        self.log.handler_took(&hosted.name, event, took, false);
+    }
+
+    /// Keeps what the function told of a dedup of its own, when that has changed.
+    fn note_own_dedup(&self, hosted: &Hosted) {
+        if hosted.handler.has_new_dedup() {
+            self.keep_policy(hosted);
+        }
     }
 }
 

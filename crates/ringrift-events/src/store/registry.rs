@@ -246,6 +246,14 @@ pub trait Registry: Send + Sync {
     /// waits. `None` when all slots are in use: the run goes on, unseen.
     fn started(&self, running: Running) -> Option<Slot>;
 
+    /// Notes that the run in this slot has ended, told later by [`Registry::recent`], and that
+    /// another of the same handler starts in its place. Answers as [`Registry::started`]; what is
+    /// said of the ended run by its slot from now on is not taken. Never waits.
+    fn next(&self, slot: Option<Slot>, running: Running) -> Option<Slot>;
+
+    /// Notes what came of runs that have ended, oldest first. Never waits.
+    fn recent(&self, recent: &[Recent]);
+
     /// Notes the step a running handler is in. Never waits.
     fn step(&self, slot: Slot, step: &str);
 

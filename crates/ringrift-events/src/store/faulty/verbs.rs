@@ -245,6 +245,14 @@ impl Registry for FaultyStore {
         self.inner.started(running)
     }
 
+    fn next(&self, slot: Option<Slot>, running: Running) -> Option<Slot> {
+        self.inner.next(slot, running)
+    }
+
+    fn recent(&self, recent: &[Recent]) {
+        self.inner.recent(recent);
+    }
+
     fn step(&self, slot: Slot, step: &str) {
         self.inner.step(slot, step);
     }

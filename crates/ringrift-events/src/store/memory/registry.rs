@@ -118,6 +118,11 @@ impl World {
         u32::try_from(at).ok().map(Slot)
     }
 
+    pub(super) fn next(&mut self, me: ProcessId, slot: Slot, running: Running) -> Option<Slot> {
+        *self.running(me, slot)? = running;
+        Some(slot)
+    }
+
     pub(super) fn running(&mut self, me: ProcessId, slot: Slot) -> Option<&mut Running> {
         let member = self.members.get_mut(&me)?;
         member.slots.get_mut(slot.0 as usize)?.as_mut()

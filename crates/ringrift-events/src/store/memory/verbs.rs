@@ -220,6 +220,20 @@ impl Registry for MemoryStore {
         self.touch(|world, me| world.started(me, running)).flatten()
     }
 
+    fn next(&self, slot: Option<Slot>, running: Running) -> Option<Slot> {
+        let next = |slot| self.touch(|world, me| world.next(me, slot, running.clone()));
+        match slot {
+            Some(slot) => next(slot).flatten(),
+            None => self.started(running),
+        }
+    }
+
+    fn recent(&self, recent: &[Recent]) {
+        for one in recent {
+            self.ended(None, one.clone());
+        }
+    }
+
     fn step(&self, slot: Slot, step: &str) {
         self.touch(|world, me| {
             let now = world.now;

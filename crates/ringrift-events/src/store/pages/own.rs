@@ -26,7 +26,8 @@ pub(crate) struct OwnPage {
     process: ProcessId,
     clock: SharedClock,
     lease: Duration,
-    slots: Mutex<Slots>,
+    free: Mutex<Vec<u16>>,
+    turns: Box<[Turn]>,
     ring: Mutex<u64>,
     /// How often it beat; also held while `blocked` is written.
     beats: Mutex<u64>,
@@ -34,12 +35,12 @@ pub(crate) struct OwnPage {
     pub(super) showing: Mutex<()>,
 }
 
-/// Which slots are free, and how often each was given out, so that a late word about a run that
-/// ended is not written over another's.
-struct Slots {
-    free: Vec<u16>,
-    turns: Vec<u16>,
-}
+/// How often a slot was given out, so that a late word about a run that ended is not written over
+/// another's. Held while the slot is written; each has a line of the cache to itself, for each is
+/// another thread's.
+#[derive(Default)]
+#[repr(align(64))]
+struct Turn(Mutex<u16>);
 
 impl OwnPage {
     /// Makes the page of `process`, locks it and gives it its name. On a database thread.
@@ -84,11 +85,9 @@ impl OwnPage {
             process,
             clock,
             lease,
-            slots: Mutex::new(Slots {
-                // The lowest number is given out first: readers look no further than was used.
-                free: (0..SLOTS as u16).rev().collect(),
-                turns: vec![0; SLOTS],
-            }),
+            // The lowest number is given out first: readers look no further than was used.
+            free: Mutex::new((0..SLOTS as u16).rev().collect()),
+            turns: (0..SLOTS).map(|_| Turn::default()).collect(),
             ring: Mutex::new(0),
             beats: Mutex::new(0),
             showing: Mutex::new(()),
@@ -157,32 +156,22 @@ impl OwnPage {
     /// Notes that a handler starts. `None` when all slots are in use, or after a fork.
     pub(crate) fn started(&self, running: &Running) -> Option<Slot> {
         let page = self.cells()?;
-        let mut slots = lock(&self.slots);
-        let index = slots.free.pop()?;
-        let turn = slots.turns[usize::from(index)].wrapping_add(1);
-        slots.turns[usize::from(index)] = turn;
-        let cells = &page.slots[usize::from(index)];
-        let (high, low) = running.event.0.as_u64_pair();
-        write(&cells.version, || {
-            cells
-                .subscription
-                .store(running.subscription.0, Ordering::Relaxed);
-            cells.event[0].store(high, Ordering::Relaxed);
-            cells.event[1].store(low, Ordering::Relaxed);
-            let seq = running.seq.map_or(0, |seq| seq.0);
-            cells.seq.store(seq, Ordering::Relaxed);
-            cells.since.store(running.since.0, Ordering::Relaxed);
-            let in_step = running.step_since.map_or(0, |at| at.0);
-            cells.step_since.store(in_step, Ordering::Relaxed);
-            write_effort(cells, &running.effort);
-            write_text(&cells.step, running.step.as_deref().unwrap_or(""));
-            // Last, so that a slot left half-written by a death is either free or tells its event.
-            let state = if running.abandoned { 2 } else { 1 };
-            cells.state.store(state, Ordering::Release);
-        });
+        let index = lock(&self.free).pop()?;
         page.slots_used
             .fetch_max(u32::from(index) + 1, Ordering::Release);
-        Some(Slot(u32::from(turn) << 16 | u32::from(index)))
+        let slot = Slot(u32::from(index));
+        let mut turn = lock(&self.turns.get(slot_index(slot))?.0);
+        Some(occupy(page, slot, &mut turn, running))
+    }
+
+    /// Notes that a handler starts in the slot of a run that has ended, if that is known still.
+    pub(crate) fn next(&self, slot: Option<Slot>, running: &Running) -> Option<Slot> {
+        let Some(slot) = slot else {
+            return self.started(running);
+        };
+        let page = self.cells()?;
+        let mut turn = self.turn_of(slot)?;
+        Some(occupy(page, slot, &mut turn, running))
     }
 
     /// Notes the step of a running handler; its first 128 bytes are seen.
@@ -207,10 +196,9 @@ impl OwnPage {
     /// Frees the slot and remembers what came of the run.
     pub(crate) fn ended(&self, slot: Option<Slot>, recent: &Recent) {
         if let Some(slot) = slot {
-            self.change(slot, |cells| cells.state.store(0, Ordering::Relaxed));
             self.give_back(slot);
         }
-        self.remember(recent);
+        self.recent(std::slice::from_ref(recent));
     }
 
     /// Notes who holds the write lock while this process waits for it.
@@ -232,43 +220,52 @@ impl OwnPage {
         }
     }
 
-    fn remember(&self, recent: &Recent) {
+    /// Remembers what came of runs, oldest first.
+    pub(crate) fn recent(&self, recent: &[Recent]) {
         let Some(page) = self.cells() else { return };
         let mut count = lock(&self.ring);
-        *count += 1;
-        let index = usize::try_from(*count % RING as u64).unwrap_or(0);
-        let cells = &page.ring[index];
-        let (high, low) = recent.event.0.as_u64_pair();
-        write(&cells.version, || {
-            cells.number.store(*count, Ordering::Relaxed);
-            cells
-                .subscription
-                .store(recent.subscription.0, Ordering::Relaxed);
-            cells.event[0].store(high, Ordering::Relaxed);
-            cells.event[1].store(low, Ordering::Relaxed);
-            cells.took_us.store(recent.took_us, Ordering::Relaxed);
-            cells.at.store(recent.at.0, Ordering::Relaxed);
-            write_text(&cells.code, recent.code.as_str());
-        });
+        for one in recent {
+            *count += 1;
+            let cells = &page.ring[usize::try_from(*count % RING as u64).unwrap_or(0)];
+            let (high, low) = one.event.0.as_u64_pair();
+            write(&cells.version, || {
+                cells.number.store(*count, Ordering::Relaxed);
+                cells
+                    .subscription
+                    .store(one.subscription.0, Ordering::Relaxed);
+                cells.event[0].store(high, Ordering::Relaxed);
+                cells.event[1].store(low, Ordering::Relaxed);
+                cells.took_us.store(one.took_us, Ordering::Relaxed);
+                cells.at.store(one.at.0, Ordering::Relaxed);
+                write_text(&cells.code, one.code.as_str());
+            });
+        }
     }
 
     fn change(&self, slot: Slot, change: impl FnOnce(&SlotCells)) {
         let Some(page) = self.cells() else { return };
-        let slots = lock(&self.slots);
-        let index = (slot.0 & 0xFFFF) as usize;
-        if slots.turns.get(index).copied().map(u32::from) == Some(slot.0 >> 16) {
-            let cells = &page.slots[index];
+        if let Some(_turn) = self.turn_of(slot) {
+            let cells = &page.slots[slot_index(slot)];
             write(&cells.version, || change(cells));
         }
     }
 
     fn give_back(&self, slot: Slot) {
-        let mut slots = lock(&self.slots);
-        let index = (slot.0 & 0xFFFF) as usize;
-        if slots.turns.get(index).copied().map(u32::from) == Some(slot.0 >> 16) {
-            slots.turns[index] = slots.turns[index].wrapping_add(1);
-            slots.free.push(index as u16);
-        }
+        let Some(page) = self.cells() else { return };
+        let Some(mut turn) = self.turn_of(slot) else {
+            return;
+        };
+        *turn = turn.wrapping_add(1);
+        let cells = &page.slots[slot_index(slot)];
+        write(&cells.version, || cells.state.store(0, Ordering::Relaxed));
+        drop(turn);
+        lock(&self.free).push(slot.0 as u16);
+    }
+
+    /// The slot for this thread alone, while it is this run's.
+    fn turn_of(&self, slot: Slot) -> Option<MutexGuard<'_, u16>> {
+        let turn = lock(&self.turns.get(slot_index(slot))?.0);
+        (u32::from(*turn) == slot.0 >> 16).then_some(turn)
     }
 
     pub(super) fn cells(&self) -> Option<&PageCells> {
@@ -280,6 +277,35 @@ impl std::fmt::Debug for OwnPage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "OwnPage({})", self.process)
     }
+}
+
+fn slot_index(slot: Slot) -> usize {
+    (slot.0 & 0xFFFF) as usize
+}
+
+/// Gives the slot to a run. Answers the slot by which it is known.
+fn occupy(page: &PageCells, slot: Slot, turn: &mut u16, running: &Running) -> Slot {
+    *turn = turn.wrapping_add(1);
+    let cells = &page.slots[slot_index(slot)];
+    let (high, low) = running.event.0.as_u64_pair();
+    write(&cells.version, || {
+        cells
+            .subscription
+            .store(running.subscription.0, Ordering::Relaxed);
+        cells.event[0].store(high, Ordering::Relaxed);
+        cells.event[1].store(low, Ordering::Relaxed);
+        let seq = running.seq.map_or(0, |seq| seq.0);
+        cells.seq.store(seq, Ordering::Relaxed);
+        cells.since.store(running.since.0, Ordering::Relaxed);
+        let in_step = running.step_since.map_or(0, |at| at.0);
+        cells.step_since.store(in_step, Ordering::Relaxed);
+        write_effort(cells, &running.effort);
+        write_text(&cells.step, running.step.as_deref().unwrap_or(""));
+        // Last, so that a slot left half-written by a death is either free or tells its event.
+        let state = if running.abandoned { 2 } else { 1 };
+        cells.state.store(state, Ordering::Release);
+    });
+    Slot(u32::from(*turn) << 16 | slot.0 & 0xFFFF)
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -309,11 +335,12 @@ fn write_effort(cells: &SlotCells, effort: &Effort) {
 }
 
 /// Writes under a sequence lock; the caller is the only writer. Readers in other processes see the
-/// version odd, or changed, and look again.
+/// version odd, or changed, and look again: whoever reads what was written after the fence also
+/// reads the odd version that stands before it, or a later one.
 pub(super) fn write(version: &AtomicU64, change: impl FnOnce()) {
     let before = version.load(Ordering::Relaxed) & !1;
     version.store(before + 1, Ordering::Relaxed);
-    fence(Ordering::SeqCst);
+    fence(Ordering::Release);
     change();
     version.store(before + 2, Ordering::Release);
 }

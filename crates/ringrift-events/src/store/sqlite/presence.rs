@@ -224,6 +224,16 @@ impl Presence {
         self.with_own(|own| own.started(running)).flatten()
     }
 
+    /// See [`OwnPage::next`].
+    pub(crate) fn next(&self, slot: Option<Slot>, running: &Running) -> Option<Slot> {
+        self.with_own(|own| own.next(slot, running)).flatten()
+    }
+
+    /// See [`OwnPage::recent`].
+    pub(crate) fn recent(&self, recent: &[Recent]) {
+        self.with_own(|own| own.recent(recent));
+    }
+
     /// See [`OwnPage::step`].
     pub(crate) fn step(&self, slot: Slot, step: &str) {
         self.with_own(|own| own.step(slot, step));

@@ -42,6 +42,14 @@ impl Registry for SqliteStore {
         self.presence.started(&running)
     }
 
+    fn next(&self, slot: Option<Slot>, running: Running) -> Option<Slot> {
+        self.presence.next(slot, &running)
+    }
+
+    fn recent(&self, recent: &[Recent]) {
+        self.presence.recent(recent);
+    }
+
     fn step(&self, slot: Slot, step: &str) {
         self.presence.step(slot, step);
     }
