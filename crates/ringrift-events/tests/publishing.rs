@@ -24,6 +24,7 @@ use support::{Gate, Seen, World, publish, quick_retry, until};
 over_both_stores! {
     waiting_for_handlers_ends_with_their_first_outcome;
     waiting_for_a_slow_handler_ends_at_its_limit_and_names_it;
+    each_event_of_a_batch_waits_for_its_own_handlers;
     inside_a_handler_nobody_waits_for_handlers;
     unsubscribing_ends_the_wait_for_events_that_were_not_begun;
     a_duplicate_names_its_original_and_is_delivered_to_nobody;
@@ -98,6 +99,24 @@ fn waiting_for_a_slow_handler_ends_at_its_limit_and_names_it(world: &World) {
     assert_eq!(publishing.wait().unwrap().running.len(), 1);
     gate.open();
     until("the slow one ends", || seen.count() == 2);
+    system.close();
+}
+
+fn each_event_of_a_batch_waits_for_its_own_handlers(world: &World) {
+    let system = world.process();
+    let (gate, seen) = (Gate::closed(), Seen::default());
+    subscribe(&system, "slow", gate.hanging(&seen));
+    let limit = Duration::from_millis(300);
+    let batch = vec![
+        Publish::new("MODEL_PROMOTED", "{}"),
+        waited("{}", limit),
+        Publish::new("MODEL_PROMOTED", "{}"),
+    ];
+    let receipts = system.router().publish_many(batch).unwrap().wait().unwrap();
+    let running: Vec<usize> = receipts.iter().map(|one| one.running.len()).collect();
+    assert_eq!(running, [0, 1, 0], "only the second one was to wait");
+    gate.open();
+    until("all end", || seen.count() == 3);
     system.close();
 }
 

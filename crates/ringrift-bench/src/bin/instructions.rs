@@ -52,10 +52,9 @@ mod function {
          ringrift_events::store::sqlite::verb::Verb>::run";
     pub(crate) const DELIVER: &str = "ringrift_events::router::publish::\
          <impl ringrift_events::router::shared::Shared>::deliver_published";
-    pub(crate) const START: &str = "ringrift_events::router::live::\
-         <impl ringrift_events::router::shared::Shared>::start_live::{{closure}}";
-    pub(crate) const RUN_IN_PLACE: &str = "ringrift_events::router::here::\
+    pub(crate) const LIVE: &str = "ringrift_events::router::live::\
          <impl ringrift_events::router::shared::Shared>::run_in_place";
+    pub(crate) const RUN: &str = "ringrift_events::handler::series::Series::run";
 }
 
 fn main() -> Result<()> {
@@ -131,7 +130,7 @@ fn live(folder: &std::path::Path) -> Result<()> {
     }
     system.close();
     counted("deliver", HANDLED, function::DELIVER);
-    counted("deliver", HANDLED, function::START);
+    counted("deliver", HANDLED, function::LIVE);
     Ok(())
 }
 
@@ -146,7 +145,7 @@ fn durable(folder: &std::path::Path) -> Result<()> {
     system.router().subscribe(subscribe, function)?;
     until(&done, HANDLED)?;
     system.close();
-    counted("immediate", HANDLED, function::RUN_IN_PLACE);
+    counted("immediate", HANDLED, function::RUN);
     Ok(())
 }
 

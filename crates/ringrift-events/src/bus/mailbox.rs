@@ -1,6 +1,7 @@
 //! One live subscription's events, between those who deliver and the one who handles.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -57,6 +58,8 @@ pub struct Mailbox {
     reach: Arc<Reach>,
     state: Mutex<State>,
     news: Notify,
+    /// Something may be there to take: what a look without the lock sees.
+    has_news: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -86,6 +89,7 @@ impl Mailbox {
                 lag: None,
             }),
             news: Notify::new(),
+            has_news: AtomicBool::new(false),
         }
     }
 
@@ -105,7 +109,7 @@ impl Mailbox {
             (offered, idle && news && !state.joining)
         };
         if wake {
-            self.news.notify_one();
+            self.tell_news();
         }
         offered
     }
@@ -155,6 +159,11 @@ impl Mailbox {
             state.lag = (last >= valid_from).then_some((before, last));
         }
         drop(state);
+        self.tell_news();
+    }
+
+    fn tell_news(&self) {
+        self.has_news.store(true, Ordering::Release);
         self.news.notify_one();
     }
 
@@ -173,6 +182,8 @@ impl Mailbox {
         if state.joining {
             return 0;
         }
+        // Whoever offers the next event after this one says so anew.
+        self.has_news.store(false, Ordering::Relaxed);
         let count = state.events.len().min(max);
         if into.is_empty() && count == state.events.len() {
             std::mem::swap(into, &mut state.events);
@@ -201,6 +212,13 @@ impl Mailbox {
             }
             self.news.notified().await;
         }
+    }
+
+    /// Whether news came since something was taken: a look that costs nobody anything, for whoever
+    /// looks again and again before he waits for [`Mailbox::ready`].
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        self.has_news.load(Ordering::Acquire)
     }
 
     /// What is to be read from the log; `None` while it does not lag.
@@ -251,7 +269,7 @@ impl Mailbox {
             state.bridged = 0;
             std::mem::take(&mut state.events)
         };
-        self.news.notify_one();
+        self.tell_news();
         left.into()
     }
 

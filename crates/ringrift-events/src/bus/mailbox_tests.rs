@@ -382,3 +382,17 @@ fn across_lagging_and_live_no_event_is_lost_or_doubled_whoever_interleaves() {
     assert!(lags > 0, "the test must meet a lag");
     assert!(world.mailbox.take(10).is_empty());
 }
+
+#[test]
+fn a_look_without_the_lock_sees_what_came_since_something_was_taken() {
+    let mailbox = live(2, 0);
+    assert!(mailbox.has_news(), "its beginning is known");
+    assert!(mailbox.take(10).is_empty());
+    assert!(!mailbox.has_news());
+    mailbox.offer(&event(ME, Some(1)));
+    assert!(mailbox.has_news());
+    assert_eq!(mailbox.take(10).len(), 1);
+    assert!(!mailbox.has_news());
+    mailbox.close();
+    assert!(mailbox.has_news(), "its end is news");
+}

@@ -359,3 +359,7 @@ impl std::fmt::Debug for Unfinished {
         write!(f, "Unfinished({:?})", self.open.begun.context)
     }
 }
+
+#[cfg(test)]
+#[path = "series_tests.rs"]
+mod tests;

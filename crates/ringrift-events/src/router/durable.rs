@@ -213,8 +213,13 @@ impl Durable {
         }
         let most = self.shared.settings.claim_events_max.max(1);
         // Above the bound the exact pace is of no interest, so saturating is right.
-        let pace = self.pace.min(1e6) as usize;
-        self.hosted.handler.free_slots().max(pace).clamp(1, most)
+        let pace = match self.pace {
+            // Not measured yet: as many again as have ended, so that a backlog is soon in full use.
+            0.0 if ended as usize >= self.ahead.wanted => self.ahead.wanted * 2,
+            pace => pace.min(1e6) as usize,
+        };
+        self.ahead.wanted = self.hosted.handler.free_slots().max(pace).clamp(1, most);
+        self.ahead.wanted
     }
 
     fn start_some(&mut self) {

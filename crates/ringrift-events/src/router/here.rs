@@ -27,6 +27,8 @@ pub(super) struct Asked {
 #[derive(Default)]
 pub(super) struct Ahead {
     asked: Option<Asked>,
+    /// How many events the last claim was asked for.
+    pub(super) wanted: usize,
     /// The last claim got all that it wanted: another one will find something.
     pub(super) more_follows: bool,
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::bus::{Lag, Mailbox};
 use crate::clock::{Time, within};
 use crate::event::{Event, Seq};
 use crate::handler::{Admission, Ran, Step, Ticket, Unfinished};
+use crate::store::spin::Spin;
 use crate::verdict::{Failure, Outcome};
 
 /// Events taken from the mailbox at once: enough to share one lock among many, few enough that an
@@ -27,6 +28,31 @@ const LOG_BEHIND: Duration = Duration::from_millis(20);
 /// Tries to keep a dead letter before it is given up loudly: with the store's own busy limit this
 /// spans minutes.
 const PARK_TRIES: u32 = 5;
+
+/// How long a loop looks for the next event before it sleeps, where that pays: waking it costs its
+/// publisher more than a publish.
+const LOOKS_FOR: Duration = Duration::from_micros(20);
+
+/// One loop of a live subscription that does not wait for events.
+struct Awake<'c>(&'c AtomicUsize);
+
+impl<'c> Awake<'c> {
+    fn one_of(count: &'c AtomicUsize) -> Awake<'c> {
+        count.fetch_add(1, Ordering::Relaxed);
+        Awake(count)
+    }
+
+    /// No other loop has anything to do with this thread.
+    fn is_alone(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 1
+    }
+}
+
+impl Drop for Awake<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// How far events were run in place.
 enum Went {
@@ -57,6 +83,8 @@ impl Shared {
     pub(super) async fn live_loop(self: Arc<Self>, hosted: Arc<Hosted>, mailbox: Arc<Mailbox>) {
         let mut events = VecDeque::new();
         let mut until = self.clock.monotonic() + AT_MOST;
+        let spin = Spin::default();
+        let mut awake = Awake::one_of(&self.live_awake);
         while !hosted.is_ended() {
             // What was taken has been started, and the mailbox keeps the rest.
             if hosted.is_asked() && hosted.makes_room() {
@@ -66,9 +94,14 @@ impl Shared {
                 if mailbox.is_closed() {
                     break;
                 }
-                match mailbox.lag() {
-                    Some(lag) => self.read_lag(&hosted, &mailbox, lag).await,
-                    None => wait_for_work(&hosted, &mailbox).await,
+                if let Some(lag) = mailbox.lag() {
+                    self.read_lag(&hosted, &mailbox, lag).await;
+                } else if !awake.is_alone()
+                    || !spin.wait(LOOKS_FOR, || mailbox.has_news() || !awake.is_alone())
+                {
+                    drop(awake);
+                    wait_for_work(&hosted, &mailbox).await;
+                    awake = Awake::one_of(&self.live_awake);
                 }
                 until = self.clock.monotonic() + AT_MOST;
                 continue;

@@ -1,6 +1,6 @@
 //! What all verbs of the router share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::Handle;
@@ -78,6 +78,8 @@ pub(super) struct Shared {
     pub(super) kept_catalog: AtomicU64,
     /// Deliveries that waited long for the process's limit.
     pub(super) waited: AtomicU64,
+    /// Loops of live subscriptions that do not wait for events.
+    pub(super) live_awake: AtomicUsize,
     on_first_subscription: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -141,6 +143,7 @@ impl Router {
                 stopping: AtomicBool::new(false),
                 kept_catalog: AtomicU64::new(kept_catalog),
                 waited: AtomicU64::new(0),
+                live_awake: AtomicUsize::new(0),
                 on_first_subscription: OnceLock::new(),
                 settings,
             }),

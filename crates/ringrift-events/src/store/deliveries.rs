@@ -48,8 +48,9 @@ pub struct Want {
     pub likely: bool,
 }
 
-/// Most events in one claim.
-pub const CLAIM_EVENTS_MAX: usize = 256;
+/// Most events in one claim: few enough that it is gone through in some milliseconds, enough that
+/// its two transactions weigh nothing beside them.
+pub const CLAIM_EVENTS_MAX: usize = 2_048;
 
 /// What came of one event of a claim or of one redelivery.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ pub mod pages;
 pub mod pending;
 pub mod records;
 pub mod registry;
-mod spin;
+pub(crate) mod spin;
 pub mod sqlite;
 pub mod subscriptions;
 pub mod trail;

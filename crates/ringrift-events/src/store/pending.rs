@@ -180,10 +180,11 @@ impl<T: Clone> Answer<T> {
         let (then, result) = {
             let mut state = self.0.lock();
             let then = state.then.take();
-            let result = if then.is_some() {
-                state.result.clone()
-            } else {
-                None
+            let result = match &then {
+                // Nobody waits for it any more.
+                Some(_) if Arc::strong_count(&self.0) == 1 => state.result.take(),
+                Some(_) => state.result.clone(),
+                None => None,
             };
             (then, result)
         };

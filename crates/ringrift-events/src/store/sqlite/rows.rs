@@ -38,15 +38,16 @@ pub(crate) const LOGGED_COLUMNS: &str = concat!(
 /// Reads [`EVENT_COLUMNS`] as the event.
 pub(crate) fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
     let origin = row.get::<_, Option<ProcessId>>(ORIGIN_COLUMN)?;
-    event_from(row, origin.unwrap_or(ProcessId(Uuid::nil())))
+    let event_type = EventType::from_canonical(row.get_ref(TYPE_COLUMN)?.as_str()?);
+    event_from(row, event_type, origin.unwrap_or(ProcessId(Uuid::nil())))
 }
 
 /// Reads the other columns; both lists have them in the same places.
-fn event_from(row: &Row<'_>, origin: ProcessId) -> rusqlite::Result<Event> {
+fn event_from(row: &Row<'_>, event_type: EventType, origin: ProcessId) -> rusqlite::Result<Event> {
     Ok(Event {
         seq: Some(Seq(row.get(0)?)),
         id: row.get(1)?,
-        event_type: EventType::from_canonical(row.get_ref(TYPE_COLUMN)?.as_str()?),
+        event_type,
         payload: Payload::from_checked(row.get_ref(3)?.as_str()?),
         source: row.get(4)?,
         key: row.get(5)?,
@@ -80,14 +81,23 @@ macro_rules! stretch {
 pub(crate) struct Stretch<'a> {
     conn: &'a Connection,
     statement: CachedStatement<'a>,
+    known: Known,
+}
+
+/// What the rows of a stretch have in common.
+#[derive(Default)]
+struct Known {
     origins: HashMap<i64, ProcessId>,
+    /// Of the last row: many in a row are of one type.
+    event_type: Option<EventType>,
+    origin: Option<(i64, ProcessId)>,
 }
 
 /// One row of a stretch.
 pub(crate) struct StretchRow<'r, 'a> {
     row: &'r Row<'r>,
     conn: &'a Connection,
-    origins: &'r mut HashMap<i64, ProcessId>,
+    known: &'r mut Known,
 }
 
 impl<'a> Stretch<'a> {
@@ -110,7 +120,7 @@ impl<'a> Stretch<'a> {
         Ok(Stretch {
             conn,
             statement,
-            origins: HashMap::new(),
+            known: Known::default(),
         })
     }
 
@@ -125,7 +135,7 @@ impl<'a> Stretch<'a> {
             let row = StretchRow {
                 row,
                 conn: self.conn,
-                origins: &mut self.origins,
+                known: &mut self.known,
             };
             if see(row)?.is_break() {
                 return Ok(true);
@@ -155,17 +165,35 @@ impl StretchRow<'_, '_> {
         Ok(named && self.row.get(13)?)
     }
 
-    pub(crate) fn event(self) -> rusqlite::Result<Event> {
+    pub(crate) fn event(mut self) -> rusqlite::Result<Event> {
+        let name = self.row.get_ref(TYPE_COLUMN)?.as_str()?;
+        let event_type = match &self.known.event_type {
+            Some(known) if known.as_str() == name => known.clone(),
+            Some(_) | None => {
+                let new = EventType::from_canonical(name);
+                self.known.event_type.insert(new).clone()
+            }
+        };
+        let process = self.origin()?;
+        event_from(self.row, event_type, process)
+    }
+
+    fn origin(&mut self) -> rusqlite::Result<ProcessId> {
         let origin: i64 = self.row.get(ORIGIN_COLUMN)?;
-        let process = match self.origins.get(&origin) {
+        match self.known.origin {
+            Some((known, process)) if known == origin => return Ok(process),
+            Some(_) | None => {}
+        }
+        let process = match self.known.origins.get(&origin) {
             Some(process) => *process,
             None => {
                 let process = process(self.conn, origin)?;
-                self.origins.insert(origin, process);
+                self.known.origins.insert(origin, process);
                 process
             }
         };
-        event_from(self.row, process)
+        self.known.origin = Some((origin, process));
+        Ok(process)
     }
 }
 

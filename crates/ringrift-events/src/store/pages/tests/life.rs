@@ -199,3 +199,30 @@ fn the_control_group_of_a_process_stays_known_unless_its_path_does_not_fit() {
         assert_eq!(seen.unwrap().group.as_ref(), Some(&fits));
     }
 }
+
+#[test]
+fn a_slot_goes_from_run_to_run_and_a_late_word_about_an_ended_one_is_not_taken() {
+    let home = Home::new();
+    let own = own_page(&home);
+    let seen = || {
+        look(&home.side(), own.process(), watch(NEVER))
+            .unwrap()
+            .unwrap()
+    };
+    let first = own.started(&running(7)).unwrap();
+    own.step(first, "db:insert");
+    let next = own.next(Some(first), &running(8)).unwrap();
+    assert_eq!(seen().running, Some(vec![running(8)]));
+    own.step(first, "of the ended one");
+    own.abandoned(first);
+    own.ended(Some(first), &recent(1));
+    assert_eq!(seen().running, Some(vec![running(8)]));
+    own.recent(&[recent(2), recent(3)]);
+    let numbers: Vec<u64> = seen().recent.iter().map(|one| one.took_us).collect();
+    assert_eq!(numbers, [3, 2, 1], "newest first");
+    own.ended(Some(next), &recent(4));
+    assert_eq!(seen().running, Some(Vec::new()));
+    // Where all slots were in use before, it may get one now.
+    assert!(own.next(None, &running(9)).is_some());
+    assert_eq!(seen().running, Some(vec![running(9)]));
+}

@@ -52,7 +52,7 @@ impl Verb for TakeClaim {
         let Some(claimable) = Claimable::of(tx, self.found.subscription)? else {
             return Ok(Taken::Nothing);
         };
-        take(tx, &claimable, &self.found, self.max)
+        take(tx, &claimable, self.found, self.max)
     }
 
     fn rings(&self) -> Bells {
@@ -71,7 +71,7 @@ impl Verb for ClaimNow {
         let found = self.scan.look(tx, &claimable)?;
         match found.events.is_empty() && !found.ownerless {
             true => Ok(Taken::Passed(found)),
-            false => take(tx, &claimable, &found, want.max),
+            false => take(tx, &claimable, found, want.max),
         }
     }
 
@@ -80,7 +80,7 @@ impl Verb for ClaimNow {
     }
 }
 
-fn take(tx: &Tx<'_>, claimable: &Claimable, found: &Found, max: usize) -> Result<Taken, Error> {
+fn take(tx: &Tx<'_>, claimable: &Claimable, found: Found, max: usize) -> Result<Taken, Error> {
     let standing = &claimable.standing;
     if let Some(claim) = claimable.ownerless() {
         return take_ownerless(tx, standing, claim, max);
@@ -130,8 +130,8 @@ fn take_ownerless(
     }))
 }
 
-fn take_new(tx: &Tx<'_>, standing: &Standing, found: &Found) -> Result<Taken, Error> {
-    let events = still_due(tx, standing, &found.events)?;
+fn take_new(tx: &Tx<'_>, standing: &Standing, found: Found) -> Result<Taken, Error> {
+    let events = still_due(tx, standing, found.events)?;
     let events = without_blocked_keys(tx, standing, events)?;
     let (Some(first), Some(last)) = (events.first().map(place), events.last().map(place)) else {
         // Passed without a claim: nothing is owed of it.
@@ -171,7 +171,7 @@ fn take_new(tx: &Tx<'_>, standing: &Standing, found: &Found) -> Result<Taken, Er
 fn still_due(
     tx: &Tx<'_>,
     standing: &Standing,
-    events: &[Arc<Event>],
+    events: Arc<Vec<Arc<Event>>>,
 ) -> Result<Vec<Arc<Event>>, Error> {
     let (Some(first), Some(last)) = (events.first().map(place), events.last().map(place)) else {
         return Ok(Vec::new());
@@ -186,8 +186,11 @@ fn still_due(
         row.get::<_, i64>(0)
     })?;
     let gone = rows.collect::<Result<BTreeSet<i64>, _>>()?;
-    let due = events.iter().filter(|event| !gone.contains(&place(event)));
-    Ok(due.cloned().collect())
+    let mut due = Arc::unwrap_or_clone(events);
+    if !gone.is_empty() {
+        due.retain(|event| !gone.contains(&place(event)));
+    }
+    Ok(due)
 }
 
 /// With `ordered_by_key`: an event whose key has an unfinished redelivery leaves the claim for a

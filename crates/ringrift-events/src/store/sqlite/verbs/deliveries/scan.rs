@@ -60,8 +60,8 @@ pub(crate) struct Found {
     pub(crate) more: bool,
     /// An ownerless claim waits.
     pub(crate) ownerless: bool,
-    /// The matching events after the cursor.
-    pub(crate) events: Vec<Arc<Event>>,
+    /// The matching events after the cursor; copied with what was found, and not each of them.
+    pub(crate) events: Arc<Vec<Arc<Event>>>,
 }
 
 impl Plain for Scan {}
@@ -132,7 +132,7 @@ impl Scan {
             read_to: Seq(standing.cursor),
             more: false,
             ownerless: claimable.ownerless().is_some(),
-            events: Vec::new(),
+            events: Arc::default(),
         };
         if found.ownerless {
             return Ok(found);
@@ -159,7 +159,7 @@ impl Scan {
         let end = border.min(self.readable(tx)?);
         let mut stretch = Stretch::new(tx.conn, found.read_to.0, end)?;
         let max = self.want.max.clamp(1, CLAIM_EVENTS_MAX);
-        let (mut read, mut bytes) = (0, 0);
+        let (mut read, mut bytes, mut events) = (0, 0, Vec::new());
         let stopped = stretch.each(|row| {
             if read == self.rows_max {
                 return Ok(ControlFlow::Break(()));
@@ -170,18 +170,19 @@ impl Scan {
                 let event = row.event()?;
                 if segment.takes(&event.event_type, &event.payload) {
                     bytes += event.payload.as_str().len();
-                    if !found.events.is_empty() && bytes > CLAIM_BYTES_MAX {
+                    if !events.is_empty() && bytes > CLAIM_BYTES_MAX {
                         return Ok(ControlFlow::Break(()));
                     }
-                    found.events.push(Arc::new(event));
+                    events.push(Arc::new(event));
                 }
             }
             found.read_to = seq;
-            Ok(match found.events.len() == max {
+            Ok(match events.len() == max {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             })
         })?;
+        found.events = Arc::new(events);
         if stopped {
             found.more = true;
         } else {
