@@ -20,7 +20,13 @@ macro_rules! uuid_newtype {
             /// A new id whose order follows the clock's time (UUIDv7).
             #[must_use]
             pub fn new(clock: &dyn Clock) -> $name {
-                let ms = u64::try_from(clock.now().0.max(0) / 1_000).unwrap_or(0);
+                $name::at(clock.now(), clock)
+            }
+
+            /// The same at a moment that the caller has just read from the clock.
+            #[must_use]
+            pub fn at(now: Time, clock: &dyn Clock) -> $name {
+                let ms = u64::try_from(now.0.max(0) / 1_000).unwrap_or(0);
                 let (a, b) = clock.random_two();
                 let (a, b) = (a.to_be_bytes(), b.to_be_bytes());
                 let random = [a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], b[0], b[1]];

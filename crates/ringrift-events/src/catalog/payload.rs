@@ -97,12 +97,23 @@ fn kind(first: u8) -> &'static str {
     }
 }
 
+/// How many brackets of either kind open, wherever they stand.
+fn count_opened(text: &[u8]) -> usize {
+    /// Their number fits a byte, so that the processor counts many places at once.
+    const PART: usize = 240;
+    let parts = text.chunks(PART).map(|part| {
+        // The two differ in this bit alone.
+        let opened = part.iter().map(|byte| u8::from(byte | 0x20 == b'{'));
+        usize::from(opened.sum::<u8>())
+    });
+    parts.sum()
+}
+
 /// Counts brackets outside strings. On text that is no JSON the count may be wrong, never the
 /// bound: the parser that follows goes no deeper than the brackets counted here.
 fn check_nesting(text: &[u8]) -> Result<(), Error> {
     // Nearly every payload has fewer in all, and counting them takes a tenth of looking closer.
-    let opened = text.iter().filter(|byte| matches!(byte, b'{' | b'['));
-    if opened.count() <= PAYLOAD_NESTING_MAX {
+    if count_opened(text) <= PAYLOAD_NESTING_MAX {
         return Ok(());
     }
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);

@@ -1,8 +1,10 @@
 //! What one thread is at, and what the watch has seen of its present stay.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+
+use uuid::Uuid;
 
 use super::watch::{LASTS, lock};
 use super::watched::WatchedThread;
@@ -21,6 +23,9 @@ pub(super) struct Lane {
     /// When the noticed stay ended.
     ended_us: AtomicU64,
     at: Mutex<Option<At>>,
+    /// Which event the thread has come to since, in a series of one handler's: id and place, the
+    /// latter 0 where it has none. Written while `since_us` is 0.
+    next: [AtomicU64; 3],
     thread: String,
     tid: u32,
     /// The watching thread's own.
@@ -67,6 +72,7 @@ impl Lane {
             noticed_us: AtomicU64::new(0),
             ended_us: AtomicU64::new(0),
             at: Mutex::new(None),
+            next: Default::default(),
             thread: std::thread::current().name().unwrap_or("").to_owned(),
             tid: u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).unwrap_or(0),
             seen: Mutex::new(None),
@@ -75,32 +81,59 @@ impl Lane {
 
     /// The thread is at this now; answers at whom it was, and since when.
     pub(super) fn enter(&self, now: Duration, at: At) -> (Option<At>, u64) {
-        let outer = lock(&self.at).replace(at);
-        let since_us = self.since_us.swap(micros(now).max(1), Ordering::AcqRel);
+        let since_us = self.since_us.swap(0, Ordering::AcqRel);
+        let outer = self.at_now().replace(at);
+        self.forget_next();
+        self.since_us.store(micros(now).max(1), Ordering::Release);
         (outer, since_us)
     }
 
     /// The thread is done with its event and begins with the next one of the same handler.
-    pub(super) fn next(&self, now: Duration, event: &Event) {
+    pub(super) fn next(&self, now: Duration, event: &Event, same_type: bool) {
         self.date_end();
-        // A look between the two finds nobody.
-        self.since_us.store(0, Ordering::Release);
-        if let Some(at) = lock(&self.at).as_mut() {
-            (at.event, at.seq) = (event.id, event.seq);
-            if at.event_type != event.event_type {
-                at.event_type = event.event_type.clone();
-            }
+        self.since_us.store(0, Ordering::Relaxed);
+        // A look that sees any of what follows sees this too, and finds nobody.
+        fence(Ordering::Release);
+        let (high, low) = event.id.0.as_u64_pair();
+        let seq = event.seq.map_or(0, |seq| seq.0.cast_unsigned());
+        for (cell, value) in self.next.iter().zip([high, low, seq]) {
+            cell.store(value, Ordering::Relaxed);
+        }
+        if !same_type && let Some(at) = lock(&self.at).as_mut() {
+            at.event_type = event.event_type.clone();
         }
         self.since_us.store(micros(now).max(1), Ordering::Release);
     }
 
+    /// At whom the thread is, with the event that it has come to.
+    fn at_now(&self) -> MutexGuard<'_, Option<At>> {
+        let mut at = lock(&self.at);
+        let [high, low, seq] = [0, 1, 2].map(|cell: usize| self.next[cell].load(Ordering::Relaxed));
+        if let Some(at) = at.as_mut()
+            && (high, low) != (0, 0)
+        {
+            at.event = EventId(Uuid::from_u64_pair(high, low));
+            at.seq = (seq != 0).then_some(Seq(seq.cast_signed()));
+        }
+        at
+    }
+
     /// The thread is back at whom it was.
     pub(super) fn leave(&self, outer: Option<At>, outer_since_us: u64) {
+        self.date_end();
+        self.since_us.store(0, Ordering::Relaxed);
+        fence(Ordering::Release);
+        self.forget_next();
         if let Some(outer) = outer {
             *lock(&self.at) = Some(outer);
         }
-        self.date_end();
         self.since_us.store(outer_since_us, Ordering::Release);
+    }
+
+    fn forget_next(&self) {
+        for cell in &self.next {
+            cell.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Dates the end of a stay that the watch has noticed.
@@ -143,7 +176,9 @@ impl Lane {
         if held <= limit {
             return look;
         }
-        let Some(at) = lock(&self.at).clone() else {
+        let at = self.at_now().clone();
+        fence(Ordering::Acquire);
+        let Some(at) = at.filter(|_| self.since_us.load(Ordering::Relaxed) == since_us) else {
             return look;
         };
         let stall = self.stall(at, held, &before.thread, clock);

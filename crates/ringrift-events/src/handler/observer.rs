@@ -15,6 +15,9 @@ pub trait Observer: Send + Sync + 'static {
     /// its place.
     fn next(&self, slot: Option<Slot>, running: Running) -> Option<Slot>;
 
+    /// The run in this slot has ended, told by [`Observer::recent`], and none follows.
+    fn vacant(&self, slot: Option<Slot>);
+
     /// What came of runs that have ended, oldest first.
     fn recent(&self, recent: &[Recent]);
 
@@ -44,6 +47,10 @@ impl Observer for StoreObserver {
 
     fn next(&self, slot: Option<Slot>, running: Running) -> Option<Slot> {
         self.0.next(slot, running)
+    }
+
+    fn vacant(&self, slot: Option<Slot>) {
+        self.0.vacant(slot);
     }
 
     fn recent(&self, recent: &[Recent]) {
@@ -79,6 +86,8 @@ impl Observer for Unobserved {
     fn next(&self, _slot: Option<Slot>, _running: Running) -> Option<Slot> {
         None
     }
+
+    fn vacant(&self, _slot: Option<Slot>) {}
 
     fn recent(&self, _recent: &[Recent]) {}
 

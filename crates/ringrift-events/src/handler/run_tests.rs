@@ -384,26 +384,3 @@ fn concurrency_bounds_how_many_run_at_once() {
     assert_eq!(most.load(Ordering::SeqCst), 3);
     assert_eq!(handler.stats().success_count, 100);
 }
-
-#[test]
-fn an_immediate_function_runs_a_whole_batch_on_one_ticket() {
-    let stage = Stage::new();
-    let handler = stage.handler(Function::immediate(|_| Ok(())), Policy::default());
-    let mut ticket = handler.turn_now().unwrap();
-    let function = handler.immediate().unwrap();
-    for id in 0..10 {
-        let ran = function.run(delivery(&event(id, "x", "{}")), &mut ticket);
-        assert_eq!(ran.outcome, Outcome::Done);
-        assert_eq!(handler.free_slots(), 0);
-    }
-    drop(ticket);
-    assert_eq!(
-        (handler.free_slots(), handler.stats().success_count),
-        (1, 10)
-    );
-    let other = stage.handler(Function::blocking(|_| Ok(())), Policy::default());
-    assert!(
-        other.immediate().is_none(),
-        "only immediate functions run in place"
-    );
-}

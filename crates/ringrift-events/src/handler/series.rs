@@ -26,10 +26,14 @@ use crate::store::registry::Recent;
 use crate::trace;
 use crate::verdict::{Code, FailureKind, Outcome};
 
-/// What came of runs is told to the observer at the latest after so many.
+/// What came of the first runs of a series is told at once: in a short one nothing is gained by
+/// waiting, and whoever is stuck afterwards tells nothing.
+const TOLD_SINGLY: u32 = 16;
+
+/// Of later ones it is told at the latest after so many.
 const TOLD_AT_ONCE: usize = 64;
 
-/// And when the first of them ended so long ago: whoever is stuck afterwards tells nothing.
+/// And when the first of them ended so long ago.
 const TOLD_WITHIN: Duration = Duration::from_millis(1);
 
 /// Runs of one handler, one after the other, on one ticket. It belongs to the thread that runs it and
@@ -39,8 +43,12 @@ pub struct Series<'h> {
     ticket: Option<Ticket>,
     /// The present run, or the last one; `None` before the first.
     on: Option<On>,
-    /// What came of runs and was not told yet: never empty between two runs.
+    /// What came of runs and was not told yet.
     recent: Vec<Recent>,
+    /// Plain successes among them, and how long these took.
+    plain: (u64, Duration),
+    /// Runs so far, counted up to [`TOLD_SINGLY`].
+    runs: u32,
 }
 
 struct On {
@@ -102,6 +110,8 @@ impl<'h> Series<'h> {
             ticket: Some(ticket),
             on: None,
             recent: Vec::new(),
+            plain: (0, Duration::ZERO),
+            runs: 0,
         }
     }
 
@@ -149,7 +159,7 @@ impl<'h> Series<'h> {
             Called::Replied(Ok(()))
                 if took <= handler.policy.slow && !on.begun.context.has_told() =>
             {
-                self.end(&Outcome::Done, took);
+                self.end_plain(took);
                 Step::Plain(took)
             }
             Called::Replied(Err(NotDone::NotBegun)) if handler.is_async() => {
@@ -184,8 +194,24 @@ impl<'h> Series<'h> {
         Step::Ended(Box::new(ran))
     }
 
+    fn end_plain(&mut self, took: Duration) {
+        let Some(on) = &self.on else { return };
+        let recent = on.begun.recent(Code::HnOk, took);
+        if let Some(ticket) = &mut self.ticket {
+            ticket.settle_key(&Outcome::Done);
+        }
+        self.tell_later(recent);
+        self.plain.0 += 1;
+        self.plain.1 += took;
+        if self.runs < TOLD_SINGLY {
+            self.runs += 1;
+            self.tell();
+        }
+    }
+
     /// Counts the end of a run, settles its key, and has it told.
     fn end(&mut self, outcome: &Outcome, took: Duration) {
+        self.tell();
         let Some(on) = &self.on else { return };
         let recent = on.begun.recent(outcome.code(), took);
         self.handler.counts.ended(outcome, took, recent.at);
@@ -195,29 +221,38 @@ impl<'h> Series<'h> {
         self.tell_later(recent);
     }
 
+    /// Has the end of a run told, with those of others.
     fn tell_later(&mut self, recent: Recent) {
         let Some(on) = &mut self.on else { return };
-        if self.recent.is_empty() {
+        let is_due = on.now.saturating_sub(on.told_at) >= TOLD_WITHIN;
+        if is_due || self.recent.len() >= TOLD_AT_ONCE {
             on.told_at = on.now;
-        } else if self.recent.len() >= TOLD_AT_ONCE
-            || on.now.saturating_sub(on.told_at) >= TOLD_WITHIN
-        {
-            self.handler.host.observer.recent(&self.recent);
-            self.recent.clear();
-            on.told_at = on.now;
+            self.tell();
         }
         self.recent.push(recent);
     }
 
-    /// The run goes on by itself, with the ticket, and nothing runs in this series any more.
-    fn suspend(&mut self, future: Running, busy: Duration) -> Step {
-        let (Some(on), ticket) = (self.on.take(), self.ticket.take()) else {
-            return Step::Plain(busy);
-        };
+    /// Tells what was not told yet.
+    fn tell(&mut self) {
         if !self.recent.is_empty() {
             self.handler.host.observer.recent(&self.recent);
             self.recent.clear();
         }
+        let (count, took) = std::mem::take(&mut self.plain);
+        if count > 0
+            && let Some(on) = &self.on
+        {
+            let at = on.begun.since.after(on.now.saturating_sub(on.begun.at));
+            self.handler.counts.succeeded(count, took, at);
+        }
+    }
+
+    /// The run goes on by itself, with the ticket, and nothing runs in this series any more.
+    fn suspend(&mut self, future: Running, busy: Duration) -> Step {
+        self.tell();
+        let (Some(on), ticket) = (self.on.take(), self.ticket.take()) else {
+            return Step::Plain(busy);
+        };
         Step::Waits(Box::new(Unfinished {
             run: Guarded::polled(future, on.begun.clone(), busy),
             open: OpenRun::of(on.begun, ticket),
@@ -227,20 +262,10 @@ impl<'h> Series<'h> {
 
 impl Drop for Series<'_> {
     fn drop(&mut self) {
+        self.tell();
         let Some(on) = &self.on else { return };
         self.handler.counts.running.fetch_sub(1, Ordering::Relaxed);
-        let observer = &self.handler.host.observer;
-        let slot = on.begun.context.slot();
-        match self.recent.split_last() {
-            Some((last, before)) => {
-                if !before.is_empty() {
-                    observer.recent(before);
-                }
-                observer.ended(slot, last.clone());
-            }
-            // A run is on its way still: nothing of ours panics here.
-            None => on.begun.tell(Code::HnAbandoned, on.begun.took()),
-        }
+        self.handler.host.observer.vacant(on.begun.context.slot());
     }
 }
 
@@ -264,7 +289,8 @@ impl On {
         handler.counts.begun(&delivery.event, since);
         let slot = begun.context.slot();
         let slot = handler.host.observer.next(slot, running(&delivery, since));
-        self.stay.next(self.now, &delivery.event);
+        let same_type = begun.context.event().event_type == delivery.event.event_type;
+        self.stay.next(self.now, &delivery.event, same_type);
         begun.context.renew(delivery, slot);
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicUsize;
 use std::task::Waker;
 
 use super::*;
-use crate::clock::{Clock as _, ManualClock, SharedClock, Time};
+use crate::clock::{ManualClock, SharedClock, Time};
 use crate::handler::testing::{Stage, Told, delivery, event};
 use crate::handler::{Function, NotDone, Policy, Rate, StepKind, Watch};
 
@@ -250,8 +250,24 @@ fn what_came_of_runs_is_told_before_the_next_one_holds_it_back_for_long() {
         Policy::default(),
     );
     let mut series = handler.series_now().unwrap();
-    for id in 1..=5 {
+    for id in 1..=u128::from(TOLD_SINGLY) {
         run(&mut series, &event(id, "x", "{}"));
+        assert_eq!(
+            told.load(Ordering::Relaxed),
+            usize::try_from(id).unwrap() - 1
+        );
     }
-    assert_eq!(told.load(Ordering::Relaxed), 3, "all but the last two");
+    let at_once = usize::try_from(TOLD_SINGLY).unwrap();
+    for id in 0..5 {
+        run(&mut series, &event(100 + id, "x", "{}"));
+    }
+    let stats = handler.stats().success_count;
+    assert_eq!(
+        told.load(Ordering::Relaxed),
+        at_once + 3,
+        "all but the last two"
+    );
+    assert_eq!(stats, u64::from(TOLD_SINGLY) + 4, "all but the last one");
+    drop(series);
+    assert_eq!(handler.stats().success_count, u64::from(TOLD_SINGLY) + 5);
 }

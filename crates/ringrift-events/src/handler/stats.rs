@@ -124,6 +124,14 @@ impl Counts {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// So many runs succeeded, which took so long together, the last of them until `at`.
+    pub(super) fn succeeded(&self, count: u64, took: Duration, at: Time) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.took_us.fetch_add(us, Ordering::Relaxed);
+        self.last_activity.store(at.0, Ordering::Relaxed);
+        self.success.fetch_add(count, Ordering::Relaxed);
+    }
+
     pub(super) fn remember(
         &self,
         event: &Event,

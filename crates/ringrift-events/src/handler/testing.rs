@@ -76,6 +76,10 @@ impl Observer for Notebook {
         self.started(running)
     }
 
+    fn vacant(&self, slot: Option<Slot>) {
+        assert_eq!(slot, Some(Slot(7)));
+    }
+
     fn recent(&self, recent: &[Recent]) {
         for one in recent {
             self.note(Told::Ended(one.code));

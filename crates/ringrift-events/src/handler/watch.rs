@@ -289,8 +289,8 @@ pub(super) struct Stay {
 
 impl Stay {
     /// Notes that the thread calls the same handler for another event from `now` on.
-    pub(super) fn next(&self, now: Duration, event: &Event) {
-        self.lane.next(now, event);
+    pub(super) fn next(&self, now: Duration, event: &Event, same_type: bool) {
+        self.lane.next(now, event, same_type);
     }
 }
 

@@ -76,18 +76,19 @@ impl Durable {
             while let Some(event) = claimed.start_next(|_| true) {
                 let seq = event.seq.unwrap_or_default();
                 counted.delivered += 1;
-                match series.run(hosted.first(Arc::clone(&event)), (), &mut waker) {
-                    Step::Plain(took) => {
+                let step = series.run(hosted.first(event), (), &mut waker);
+                match (step, series.event()) {
+                    (Step::Plain(took), Some(event)) => {
                         counted.done += 1;
-                        shared.account_plain(&hosted, &event, took);
+                        shared.account_plain(&hosted, event, took);
                         claimed.end_plain(seq);
                     }
-                    Step::Ended(ran) => {
-                        shared.account(&hosted, &event, &ran);
-                        claimed.end(shared.settlement(&hosted, &event, FIRST, *ran));
+                    (Step::Ended(ran), Some(event)) => {
+                        shared.account(&hosted, event, &ran);
+                        claimed.end(shared.settlement(&hosted, event, FIRST, *ran));
                     }
-                    // No immediate function does; it would stay unfinished, and go back.
-                    Step::Waits(_) => return true,
+                    // No immediate function waits; it would stay unfinished, and go back.
+                    (Step::Waits(_), _) | (_, None) => return true,
                 }
                 self.ended_since.0 += 1;
                 if hosted.is_ended() || series.now() >= until {

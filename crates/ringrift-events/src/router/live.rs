@@ -14,7 +14,7 @@ use super::runs::Company;
 use crate::bus::{Lag, Mailbox};
 use crate::clock::{Time, within};
 use crate::event::{Event, Seq};
-use crate::handler::{Admission, Ran, Step, Ticket, Unfinished};
+use crate::handler::{Admission, Kind, Ran, Step, Ticket, Unfinished};
 use crate::store::spin::Spin;
 use crate::verdict::{Failure, Outcome};
 
@@ -95,7 +95,7 @@ impl Shared {
                     break;
                 }
                 if let Some(lag) = mailbox.lag() {
-                    self.read_lag(&hosted, &mailbox, lag).await;
+                    self.read_lag(&hosted, &mailbox, lag, &mut until).await;
                 } else if !awake.is_alone()
                     || !spin.wait(LOOKS_FOR, || mailbox.has_news() || !awake.is_alone())
                 {
@@ -106,17 +106,31 @@ impl Shared {
                 until = self.clock.monotonic() + AT_MOST;
                 continue;
             }
-            while !events.is_empty() {
-                if !self.start_some(&hosted, &mut events, until).await {
-                    return;
-                }
-                let now = self.clock.monotonic();
-                if now >= until {
-                    tokio::task::yield_now().await;
-                    until = now + AT_MOST;
-                }
+            if !self.start_all(&hosted, &mut events, &mut until).await {
+                return;
             }
         }
+    }
+
+    /// Starts events one after the other, and lets others have the thread at `until` and from then on
+    /// as often. `false` when the subscription ended meanwhile.
+    async fn start_all(
+        self: &Arc<Self>,
+        hosted: &Arc<Hosted>,
+        events: &mut VecDeque<Arc<Event>>,
+        until: &mut Duration,
+    ) -> bool {
+        while !events.is_empty() {
+            if !self.start_some(hosted, events, *until).await {
+                return false;
+            }
+            let now = self.clock.monotonic();
+            if now >= *until {
+                tokio::task::yield_now().await;
+                *until = now + AT_MOST;
+            }
+        }
+        true
     }
 
     /// Starts the first events, in place as far as that goes, else one. `false` when the
@@ -169,16 +183,27 @@ impl Shared {
         let Some(mut series) = hosted.handler.series_now() else {
             return Went::Nowhere;
         };
+        // An immediate function is over when it returns: one guard serves all, and an end that waits
+        // for it waits no longer than for one function, since it is seen after each.
+        let is_immediate = hosted.handler.kind() == Kind::Immediate;
+        let calls = is_immediate.then(|| hosted.start_call_now());
+        if let Some(None) = calls {
+            return Went::Over;
+        }
         let mut counted = Counted::by(self);
         let mut waker = task::Context::from_waker(waker);
         while let Some(event) = events.pop_front() {
             hosted
                 .unstarted
                 .store(events.len() as u64, Ordering::Relaxed);
-            let Some(starts) = hosted.start_call_now() else {
+            let starts = match is_immediate {
+                true => None,
+                false => hosted.start_call_now(),
+            };
+            if starts.is_none() && hosted.is_ended() {
                 self.waits.ended(event.id, hosted.id);
                 return Went::Over;
-            };
+            }
             counted.delivered += 1;
             let step = series.run(hosted.first(event), starts, &mut waker);
             let event = series.event();
@@ -200,7 +225,13 @@ impl Shared {
     }
 
     /// Reads from the log what a full mailbox could not take, and rejoins.
-    async fn read_lag(self: &Arc<Self>, hosted: &Arc<Hosted>, mailbox: &Mailbox, lag: Lag) {
+    async fn read_lag(
+        self: &Arc<Self>,
+        hosted: &Arc<Hosted>,
+        mailbox: &Mailbox,
+        lag: Lag,
+        until: &mut Duration,
+    ) {
         self.log.lagging(&hosted.name, lag.after);
         let mut after = lag.after;
         loop {
@@ -214,11 +245,10 @@ impl Shared {
                     (Vec::new(), after)
                 }
             };
-            for event in events {
-                let owed = lag.owes(&event) && hosted.takes(&event);
-                if owed && !self.start_live(hosted, event).await {
-                    return;
-                }
+            let is_owed = |event: &Arc<Event>| lag.owes(event) && hosted.takes(event);
+            let mut owed = events.into_iter().filter(is_owed).collect();
+            if !self.start_all(hosted, &mut owed, until).await {
+                return;
             }
             if mailbox.caught_up(read_to) || mailbox.is_closed() {
                 return;

@@ -313,7 +313,8 @@ impl Shared {
                 parent: parent.unwrap_or(EventId(uuid::Uuid::nil())),
             });
         }
-        let id = publish.id.unwrap_or_else(|| EventId::new(&*self.clock));
+        let now = self.clock.now();
+        let id = publish.id.unwrap_or_else(|| EventId::at(now, &*self.clock));
         if !missing.is_empty() {
             self.log.fields_missing(&entry.event_type, id, &missing);
         }
@@ -325,7 +326,7 @@ impl Shared {
             stage,
             payload,
             source: std::mem::take(&mut publish.source),
-            published_at: self.clock.now(),
+            published_at: now,
             trace_id: context
                 .as_ref()
                 .map_or(TraceId(id.0), |context| context.trace_id),

@@ -251,6 +251,9 @@ pub trait Registry: Send + Sync {
     /// said of the ended run by its slot from now on is not taken. Never waits.
     fn next(&self, slot: Option<Slot>, running: Running) -> Option<Slot>;
 
+    /// Notes that the run in this slot has ended, told by [`Registry::recent`]. Never waits.
+    fn vacant(&self, slot: Option<Slot>);
+
     /// Notes what came of runs that have ended, oldest first. Never waits.
     fn recent(&self, recent: &[Recent]);
 

@@ -249,6 +249,10 @@ impl Registry for FaultyStore {
         self.inner.next(slot, running)
     }
 
+    fn vacant(&self, slot: Option<Slot>) {
+        self.inner.vacant(slot);
+    }
+
     fn recent(&self, recent: &[Recent]) {
         self.inner.recent(recent);
     }

@@ -132,11 +132,18 @@ impl World {
         let Some(member) = self.members.get_mut(&me) else {
             return;
         };
-        if let Some(slot) = slot.and_then(|slot| member.slots.get_mut(slot.0 as usize)) {
-            *slot = None;
-        }
         member.recent.push_front(recent);
         member.recent.truncate(crate::store::registry::RECENT_MAX);
+        self.vacant(me, slot);
+    }
+
+    pub(super) fn vacant(&mut self, me: ProcessId, slot: Option<Slot>) {
+        let member = self.members.get_mut(&me);
+        if let Some(member) = member
+            && let Some(slot) = slot.and_then(|slot| member.slots.get_mut(slot.0 as usize))
+        {
+            *slot = None;
+        }
     }
 
     pub(super) fn elect(&mut self, me: ProcessId, role: &str) -> bool {

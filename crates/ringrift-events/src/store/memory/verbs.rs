@@ -228,6 +228,10 @@ impl Registry for MemoryStore {
         }
     }
 
+    fn vacant(&self, slot: Option<Slot>) {
+        self.touch(|world, me| world.vacant(me, slot));
+    }
+
     fn recent(&self, recent: &[Recent]) {
         for one in recent {
             self.ended(None, one.clone());

@@ -195,10 +195,15 @@ impl OwnPage {
 
     /// Frees the slot and remembers what came of the run.
     pub(crate) fn ended(&self, slot: Option<Slot>, recent: &Recent) {
+        self.vacant(slot);
+        self.recent(std::slice::from_ref(recent));
+    }
+
+    /// Frees the slot.
+    pub(crate) fn vacant(&self, slot: Option<Slot>) {
         if let Some(slot) = slot {
             self.give_back(slot);
         }
-        self.recent(std::slice::from_ref(recent));
     }
 
     /// Notes who holds the write lock while this process waits for it.

@@ -229,6 +229,11 @@ impl Presence {
         self.with_own(|own| own.next(slot, running)).flatten()
     }
 
+    /// See [`OwnPage::vacant`].
+    pub(crate) fn vacant(&self, slot: Option<Slot>) {
+        self.with_own(|own| own.vacant(slot));
+    }
+
     /// See [`OwnPage::recent`].
     pub(crate) fn recent(&self, recent: &[Recent]) {
         self.with_own(|own| own.recent(recent));

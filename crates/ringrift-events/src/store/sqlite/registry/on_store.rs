@@ -46,6 +46,10 @@ impl Registry for SqliteStore {
         self.presence.next(slot, &running)
     }
 
+    fn vacant(&self, slot: Option<Slot>) {
+        self.presence.vacant(slot);
+    }
+
     fn recent(&self, recent: &[Recent]) {
         self.presence.recent(recent);
     }
