@@ -200,18 +200,13 @@ impl<'h> Series<'h> {
         if let Some(ticket) = &mut self.ticket {
             ticket.settle_key(&Outcome::Done);
         }
-        self.tell_later(recent);
         self.plain.0 += 1;
         self.plain.1 += took;
-        if self.runs < TOLD_SINGLY {
-            self.runs += 1;
-            self.tell();
-        }
+        self.tell_later(recent);
     }
 
     /// Counts the end of a run, settles its key, and has it told.
     fn end(&mut self, outcome: &Outcome, took: Duration) {
-        self.tell();
         let Some(on) = &self.on else { return };
         let recent = on.begun.recent(outcome.code(), took);
         self.handler.counts.ended(outcome, took, recent.at);
@@ -230,6 +225,10 @@ impl<'h> Series<'h> {
             self.tell();
         }
         self.recent.push(recent);
+        if self.runs < TOLD_SINGLY {
+            self.runs += 1;
+            self.tell();
+        }
     }
 
     /// Tells what was not told yet.

@@ -107,8 +107,12 @@ impl Shared {
                 continue;
             }
             if !self.start_all(&hosted, &mut events, &mut until).await {
-                return;
+                break;
             }
+        }
+        // Taken and not begun: nobody is to wait for them.
+        for event in events {
+            self.waits.ended(event.id, hosted.id);
         }
     }
 
@@ -272,7 +276,10 @@ impl Shared {
     async fn start_live(self: &Arc<Self>, hosted: &Arc<Hosted>, event: Arc<Event>) -> bool {
         let admission = tokio::select! {
             biased;
-            () = hosted.until_ended() => return false,
+            () = hosted.until_ended() => {
+                self.waits.ended(event.id, hosted.id);
+                return false;
+            }
             admission = hosted.handler.admit(&event) => admission,
         };
         let ticket = match admission {
