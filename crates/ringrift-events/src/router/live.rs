@@ -68,6 +68,15 @@ enum Went {
     Waits(Box<Unfinished>),
 }
 
+impl Hosted {
+    /// Takes out the first event, and notes how many it leaves.
+    fn next_of(&self, events: &mut VecDeque<Arc<Event>>) -> Option<Arc<Event>> {
+        let event = events.pop_front()?;
+        self.unstarted.store(events.len() as u64, Ordering::Relaxed);
+        Some(event)
+    }
+}
+
 /// Waits until there is something to take or to end for.
 async fn wait_for_work(hosted: &Hosted, mailbox: &Mailbox) {
     tokio::select! {
@@ -147,33 +156,34 @@ impl Shared {
     ) -> bool {
         // A suspect event of another subscription may want to be alone.
         if hosted.handler.runs_in_series()
-            && let Ok(_together) = self.alone.try_read()
+            && let Ok(together) = self.alone.try_read()
         {
             let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
-            let (event, ran) = match self.run_in_place(hosted, events, until, &waker) {
-                Went::Nowhere => {
-                    let event = events.pop_front();
-                    return self.start_first(hosted, event).await;
-                }
+            let ended = match self.run_in_place(hosted, events, until, &waker) {
+                Went::Nowhere => None,
                 Went::On => return true,
                 Went::Over => return false,
-                Went::Ended(event, ran) => (event, ran),
-                Went::Waits(run) => (Arc::clone(run.event()), Box::new(run.end().await)),
+                Went::Ended(event, ran) => Some((event, ran)),
+                Went::Waits(run) => Some((Arc::clone(run.event()), Box::new(run.end().await))),
             };
-            self.ended_live(hosted, &event, *ran).await;
-            return true;
+            drop(together);
+            if let Some((event, ran)) = ended {
+                self.ended_live(hosted, &event, *ran).await;
+                return true;
+            }
         }
-        let event = events.pop_front();
-        self.start_first(hosted, event).await
+        self.start_first(hosted, events).await
     }
 
     async fn start_first(
         self: &Arc<Self>,
         hosted: &Arc<Hosted>,
-        event: Option<Arc<Event>>,
+        events: &mut VecDeque<Arc<Event>>,
     ) -> bool {
-        let Some(event) = event else { return true };
-        self.start_live(hosted, event).await
+        match hosted.next_of(events) {
+            Some(event) => self.start_live(hosted, event).await,
+            None => true,
+        }
     }
 
     /// Runs events one after the other on this thread until one comes to more than a plain success.
@@ -196,10 +206,7 @@ impl Shared {
         }
         let mut counted = Counted::by(self);
         let mut waker = task::Context::from_waker(waker);
-        while let Some(event) = events.pop_front() {
-            hosted
-                .unstarted
-                .store(events.len() as u64, Ordering::Relaxed);
+        while let Some(event) = hosted.next_of(events) {
             let starts = match is_immediate {
                 true => None,
                 false => hosted.start_call_now(),

@@ -145,9 +145,10 @@ type Name = Arc<str>;
 fn split(routes: Vec<Route>) -> (Vec<Name>, Vec<(Name, Code)>) {
     let (mut matched, mut skipped) = (Vec::with_capacity(routes.len()), Vec::new());
     for Route { name, code, .. } in routes {
-        match code {
-            Code::RtMatched | Code::WtLagging => matched.push(name),
-            other => skipped.push((name, other)),
+        if matches!(code, Code::RtMatched | Code::WtLagging) {
+            matched.push(name);
+        } else {
+            skipped.push((name, code));
         }
     }
     (matched, skipped)
