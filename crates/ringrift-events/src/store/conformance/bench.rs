@@ -193,7 +193,7 @@ impl Bench {
         let want = Want {
             subscription: id,
             max,
-            likely: max % 2 == 0,
+            likely: max.is_multiple_of(2),
         };
         self.store.claim(want).wait()
     }

@@ -82,7 +82,7 @@ impl<T> Inbox<T> {
         at_most: Duration,
         fits: impl FnMut(&T) -> bool,
     ) -> Taken<T> {
-        self.take_or_rest(max, at_most, fits, || {})
+        self.take_or_rest(max, at_most, || {}, fits)
     }
 
     /// The same; calls `rest` before it sleeps.
@@ -90,8 +90,8 @@ impl<T> Inbox<T> {
         &self,
         max: usize,
         at_most: Duration,
-        fits: impl FnMut(&T) -> bool,
         rest: impl FnOnce(),
+        fits: impl FnMut(&T) -> bool,
     ) -> Taken<T> {
         let is_filled = || self.length.load(Ordering::Acquire) > 0;
         if !self.takers.wait(SPINS, is_filled) {

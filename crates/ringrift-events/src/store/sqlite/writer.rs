@@ -81,12 +81,11 @@ impl Writer {
         }
         loop {
             let mut bytes = 0;
-            let fits = |request: &Box<dyn Request>| {
+            let rest = || self.neighbours.rest();
+            let taken = line.writes.take_or_rest(BATCH_MAX, NAP, rest, |request| {
                 bytes += request.bytes();
                 bytes <= BATCH_BYTES_MAX
-            };
-            let rest = || self.neighbours.rest();
-            let taken = line.writes.take_or_rest(BATCH_MAX, NAP, fits, rest);
+            });
             match taken {
                 Taken::Some(batch) => self.serve(batch),
                 Taken::Nothing => {}

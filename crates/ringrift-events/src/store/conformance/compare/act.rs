@@ -176,7 +176,7 @@ impl Side<'_> {
         let want = Want {
             subscription: SubscriptionId(id),
             max,
-            likely: max % 2 == 0,
+            likely: max.is_multiple_of(2),
         };
         let answer = store.claim(want).wait();
         let mut kept = None;
