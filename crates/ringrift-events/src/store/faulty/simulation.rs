@@ -141,7 +141,7 @@ impl Simulation {
         let want = Want {
             subscription,
             max,
-            likely: max % 2 == 0,
+            likely: max.is_multiple_of(2),
         };
         // An answer that is lost leaves a claim nobody knows of; only its process's end frees it.
         if let Ok(Some(claim)) = crate::store::Deliveries::claim(&*process.store, want).wait() {
