@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use ringrift_events::store::deliveries::{CLAIM_EVENTS_MAX, Settle, Want};
+use ringrift_events::store::deliveries::{Settle, Want};
 use ringrift_events::store::log::TypeSet;
 use ringrift_events::store::subscriptions::{Definition, Kind, Start};
 use ringrift_events::system::System;
@@ -15,6 +15,9 @@ use crate::outcome::{Outcome, micros, now, since};
 
 /// Times that each is done; the middle one counts.
 const TIMES: usize = 201;
+
+/// Events of one claim: all claims together stay within the smaller log.
+const CLAIMED: usize = 256;
 
 /// Fills the log to so many events before it is ready, then measures.
 pub(crate) fn run(orders: &Orders) -> Result<Outcome> {
@@ -41,7 +44,7 @@ pub(crate) fn run(orders: &Orders) -> Result<Outcome> {
         .with("explain_us", micros(explain)))
 }
 
-/// The time of one claim of as many events as a claim may hold, from the beginning of the log on.
+/// The time of one claim of [`CLAIMED`] events, from the beginning of the log on.
 fn claims(system: &System) -> Result<Duration> {
     let definition = Definition {
         name: "bench-claims".to_owned(),
@@ -55,7 +58,7 @@ fn claims(system: &System) -> Result<Duration> {
     let store = system.store();
     let subscription = store.subscribe(definition, false).wait()?.id;
     middle(|_| {
-        let max = CLAIM_EVENTS_MAX;
+        let max = CLAIMED;
         let want = Want {
             subscription,
             max,

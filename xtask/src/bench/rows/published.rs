@@ -20,6 +20,8 @@ const SYNCED_ROWS: Contestant = Contestant::limit("SQLite FULL, 256 rows", Class
 const PIPELINED: Contestant = Contestant::product("ours, 256 in flight", Class::Process);
 const BATCHES: Contestant =
     Contestant::product("ours, 2 publish_many of 1,000 in flight", Class::Process);
+const BATCHES_POWER: Contestant =
+    Contestant::product("ours, 2 publish_many of 1,000 in flight", Class::Power);
 
 pub(super) fn rows(size: &Size) -> Vec<Row> {
     let seconds = size.lasts.as_secs_f64();
@@ -133,11 +135,13 @@ fn power_pipelined(size: &Size, publish: &str) -> Row {
     let flying = format!("{publish} --in-flight {IN_FLIGHT}");
     let contestants = [OURS_POWER, REDIS_ALWAYS, JETSTREAM_ALWAYS];
     let mut scenes: Vec<Scene> = contestants.map(|one| scene(one, 1, &flying)).to_vec();
+    let batches = format!("{publish} --batch 1000 --in-flight 2");
+    scenes.insert(1, scene(BATCHES_POWER, 1, &batches));
     scenes.push(Scene::of(SYNCED_ROWS, 1, &limit_rows(size, IN_FLIGHT)));
     row(
         size,
         "power-pipelined",
-        "publish that outlives a loss of power, 256 in flight",
+        "publish that outlives a loss of power, 256 in flight or many a transaction",
         scenes,
         vec![times(RATE, 1.2, "Redis always")],
     )
