@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import honker
-from words import age_ns, batches, idle_percent, pace, payload, publish_for, ready, run, say
+from words import age_ns, batches, pace, payload, publish_for, ready, run, say, wait_for_all
 
 FILL_BATCH = 1_000
 NAME = "bench"
@@ -76,12 +76,7 @@ async def _receive(told: argparse.Namespace) -> None:
             if len(took) == told.count:
                 break
 
-    listening = asyncio.create_task(listen())
-    percent = await idle_percent(told.idle)
-    await asyncio.to_thread(ready)
-    began = time.monotonic()
-    await listening
-    say(len(took), time.monotonic() - began, took, idle_percent=percent)
+    await wait_for_all(told.idle, took, listen())
 
 
 def publish_paced(told: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import time
 
-from words import TYPE, age_ns, batches, idle_percent, pace, payload, publish_for, ready, run, say
+from words import TYPE, age_ns, batches, pace, payload, publish_for, ready, run, say, wait_for_all
 
 from ringrift_events import Event, EventSystem
 
@@ -105,12 +105,7 @@ async def _receive(told: argparse.Namespace) -> None:
 
     async with system(told) as events:
         events.subscribe(TYPE, handle, name="bench-receives")
-        percent = await idle_percent(told.idle)
-        await asyncio.to_thread(ready)
-        began = time.monotonic()
-        await asyncio.wait_for(received.wait(), COMES_WITHIN_SECONDS)
-        seconds = time.monotonic() - began
-    say(len(took), seconds, took, idle_percent=percent)
+        await wait_for_all(told.idle, took, asyncio.wait_for(received.wait(), COMES_WITHIN_SECONDS))
 
 
 def publish_paced(told: argparse.Namespace) -> None:

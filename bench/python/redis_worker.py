@@ -14,7 +14,7 @@ from typing import Any
 
 import redis
 import redis.asyncio
-from words import age_ns, batches, idle_percent, pace, payload, publish_for, ready, run, say
+from words import age_ns, batches, pace, payload, publish_for, ready, run, say, wait_for_all
 
 FILL_PIPELINE = 1_000
 READS = 1_000
@@ -92,12 +92,7 @@ async def _receive(told: argparse.Namespace) -> None:
                 await client.xack(STREAM, GROUP, entry)
         await client.aclose()
 
-    listening = asyncio.create_task(listen())
-    percent = await idle_percent(told.idle)
-    await asyncio.to_thread(ready)
-    began = time.monotonic()
-    await listening
-    say(len(took), time.monotonic() - began, took, idle_percent=percent)
+    await wait_for_all(told.idle, took, listen())
 
 
 def publish_paced(told: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 TYPE = "TRAINING_COMPLETED"
@@ -87,6 +87,16 @@ async def idle_percent(seconds: float) -> float:
     used = time.process_time()
     await asyncio.sleep(seconds)
     return 100 * (time.process_time() - used) / max(seconds, 1e-9)
+
+
+async def wait_for_all(idle: float, took_ns: list[int], coming: Awaitable[object]) -> None:
+    """Watches the process doing nothing for so long, then waits until all has come, and says so."""
+    waits = asyncio.ensure_future(coming)
+    percent = await idle_percent(idle)
+    await asyncio.to_thread(ready)
+    began = time.monotonic()
+    await waits
+    say(len(took_ns), time.monotonic() - began, took_ns, idle_percent=percent)
 
 
 def run(works: dict[str, Work]) -> None:
