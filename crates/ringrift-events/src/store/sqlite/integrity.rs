@@ -56,3 +56,24 @@ fn look_at_log(conn: &Connection, checked: &mut Checked) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::testing::TestDatabase;
+
+    #[test]
+    fn a_log_without_an_end_of_its_own_is_named() {
+        let db = TestDatabase::new();
+        let look = || {
+            let mut checked = Checked::default();
+            look_at_log(db.conn(), &mut checked).unwrap();
+            checked.problems
+        };
+        assert!(look().is_empty());
+        db.conn().execute("DELETE FROM log_end", []).unwrap();
+        let problems = look();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].contains("given again"), "{problems:?}");
+    }
+}

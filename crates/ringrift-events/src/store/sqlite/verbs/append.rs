@@ -29,12 +29,16 @@ const ROWS_AT_ONCE: usize = 16;
 
 const INSERT: &str = "INSERT INTO events (seq, id, event_type, payload, source, key, published_at, \
      created_at, trace_id, parent_id, depth, origin, stage, call_site) VALUES ";
-const ROW: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 const COLUMNS: usize = 14;
 
-static INSERT_ONE: LazyLock<String> = LazyLock::new(|| format!("{INSERT}{ROW}"));
-static INSERT_MANY: LazyLock<String> =
-    LazyLock::new(|| format!("{INSERT}{}", [ROW; ROWS_AT_ONCE].join(", ")));
+static INSERT_ONE: LazyLock<String> = LazyLock::new(|| insert_of(1));
+static INSERT_MANY: LazyLock<String> = LazyLock::new(|| insert_of(ROWS_AT_ONCE));
+
+/// The statement that inserts so many rows.
+fn insert_of(rows: usize) -> String {
+    let row = format!("({})", ["?"; COLUMNS].join(", "));
+    format!("{INSERT}{}", vec![row; rows].join(", "))
+}
 
 /// Appends a batch.
 pub(in crate::store::sqlite) struct Append(pub(in crate::store::sqlite) Batch);
