@@ -22,13 +22,24 @@ impl CrossProcessEventQueue {
 
     /// Commits events in one transaction; `then` as in [`crate::store::Log::append`].
     pub fn append(&self, drafts: Vec<Draft>, then: Option<OnCommit>) -> Pending<Vec<Appended>> {
-        self.store.append(
-            Batch {
-                drafts,
-                durability: self.durability,
-            },
-            then,
-        )
+        self.store.append(self.batch(drafts), then)
+    }
+
+    /// The same for a caller that is going to wait on this thread, as
+    /// [`crate::store::Log::append_here`].
+    pub fn append_here(
+        &self,
+        drafts: Vec<Draft>,
+        then: Option<OnCommit>,
+    ) -> Pending<Vec<Appended>> {
+        self.store.append_here(self.batch(drafts), then)
+    }
+
+    fn batch(&self, drafts: Vec<Draft>) -> Batch {
+        Batch {
+            drafts,
+            durability: self.durability,
+        }
     }
 
     /// Events after `after`, in log order, and the place up to which was read.

@@ -11,9 +11,10 @@ use super::receipt::{Receipt, Route};
 use super::{Error, Router, Shared};
 use crate::catalog::TypeEntry;
 use crate::event::{Event, EventId, KEY_BYTES_MAX, Payload, SOURCE_BYTES_MAX, TraceId};
+use crate::queue::CrossProcessEventQueue;
 use crate::stages::STAGE_FIELD;
 use crate::store::Pending;
-use crate::store::log::{Appended, CallSite, Draft};
+use crate::store::log::{Appended, CallSite, Draft, OnCommit};
 use crate::{catalog, store, trace};
 
 /// Most events of one [`Router::publish_many`]: one transaction must stay short.
@@ -128,6 +129,9 @@ impl Publish {
     }
 }
 
+/// How the queue is asked to commit.
+type AppendTo = fn(&CrossProcessEventQueue, Vec<Draft>, Option<OnCommit>) -> Pending<Vec<Appended>>;
+
 /// An event that passed the door.
 pub(super) struct Accepted {
     pub(super) event: Arc<Event>,
@@ -184,7 +188,8 @@ impl Router {
                     shared.note_refused(one.event.event_type.as_str(), error, site);
                 }
             })?;
-        Ok(Shared::send(&self.shared, accepted, room))
+        let append = CrossProcessEventQueue::append;
+        Ok(Shared::send(&self.shared, accepted, room, append))
     }
 
     /// Publishes one event and waits on this thread, for room first and then for the commit.
@@ -197,7 +202,8 @@ impl Router {
         let accepted = self.shared.accept_all(vec![publish], &CallSite::here())?;
         let (count, bytes) = size_of(&accepted);
         let room = self.shared.in_flight.take_blocking(count, bytes);
-        Publishing(Shared::send(&self.shared, accepted, room)).wait()
+        let append = CrossProcessEventQueue::append_here;
+        Publishing(Shared::send(&self.shared, accepted, room, append)).wait()
     }
 
     /// Publishes one event, waiting for room first. Safe to drop: before there is room nothing
@@ -216,7 +222,8 @@ impl Router {
             let accepted = shared.accept_all(vec![publish], &here)?;
             let (count, bytes) = size_of(&accepted);
             let room = shared.in_flight.take_async(count, bytes).await;
-            Publishing(Shared::send(&shared, accepted, room)).await
+            let append = CrossProcessEventQueue::append;
+            Publishing(Shared::send(&shared, accepted, room, append)).await
         }
     }
 }
@@ -364,7 +371,12 @@ impl Shared {
     }
 
     /// Commits what is bridged, then delivers all here; or delivers at once if nothing is.
-    fn send(shared: &Arc<Shared>, mut accepted: Vec<Accepted>, room: Room) -> PublishingMany {
+    fn send(
+        shared: &Arc<Shared>,
+        mut accepted: Vec<Accepted>,
+        room: Room,
+        append: AppendTo,
+    ) -> PublishingMany {
         let ids = accepted.iter().map(|one| one.event.id).collect();
         let each = accepted.iter_mut().map(|one| Sent {
             bridged: one.entry.bridged,
@@ -406,7 +418,7 @@ impl Shared {
         PublishingMany {
             ids,
             sent,
-            appended: Some(shared.queue.append(drafts, Some(then))),
+            appended: Some(append(&shared.queue, drafts, Some(then))),
             // Nobody here wants it: the commit alone answers, and no second wait is needed.
             routed: match interested {
                 true => Routed::AtCommit(routes),

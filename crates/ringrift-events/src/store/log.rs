@@ -65,6 +65,16 @@ impl CallSite {
         }
     }
 
+    /// The source file.
+    pub(crate) fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The line in it.
+    pub(crate) fn line(&self) -> u32 {
+        self.line
+    }
+
     /// A number of 47 bits that is the same for the same text, in every process and version.
     pub(crate) fn digest(&self) -> i64 {
         // FNV-1a, folded: the number is stored with every event, so it is kept to six bytes.
@@ -266,6 +276,12 @@ pub trait Log: Send + Sync {
     /// `then` runs exactly once, in commit order over all appends of this handle, before an async
     /// caller is woken, on a thread that is no database thread.
     fn append(&self, batch: Batch, then: Option<OnCommit>) -> Pending<Vec<Appended>>;
+
+    /// The same for a caller that is going to wait on this thread: it may block here already, and
+    /// answers sooner where other processes write at the same time.
+    fn append_here(&self, batch: Batch, then: Option<OnCommit>) -> Pending<Vec<Appended>> {
+        self.append(batch, then)
+    }
 
     /// The log's end. Cheap: at most one indexed read.
     fn head(&self) -> Pending<Head>;

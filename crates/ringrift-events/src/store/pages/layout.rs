@@ -9,7 +9,7 @@ use super::bells::BELLS;
 use crate::store::records::{CYCLES_SHOWN_MAX, HOSTS_SHOWN_MAX, STALLS_SHOWN_MAX};
 
 /// Raised with every change below: a page of another layout says only whether its process lives.
-pub(crate) const LAYOUT: u32 = 6;
+pub(crate) const LAYOUT: u32 = 7;
 
 /// Handlers that are seen running at once: the process-wide limit of handlers in flight (256) and
 /// as many threads that were given up. More run unseen, and their deaths are not counted.
@@ -47,6 +47,12 @@ pub(crate) const CODE_WORDS: usize = 3;
 
 /// Writer processes and threads that can wait at the turnstile at once; the rest go without.
 pub(crate) const PLACES: usize = 256;
+
+/// Rides at once: whoever finds none free writes for itself.
+pub(crate) const RIDES: usize = 32;
+
+/// Words of what a ride carries (4 KiB): larger events are written by their own process.
+pub(crate) const RIDE_WORDS: usize = 512;
 
 /// The head of every mapped file: whose it is and for which database.
 #[repr(C)]
@@ -310,6 +316,34 @@ pub(crate) struct SharedCells {
     pub(crate) commands: AtomicU32,
     /// Who waits, by ticket modulo [`PLACES`].
     pub(crate) places: [PlaceCells; PLACES],
+    /// A bit for each ride that may wait.
+    pub(crate) rides_wait: AtomicU32,
+    /// Keeps the size a multiple of eight.
+    pub(crate) pad: AtomicU32,
+    /// Who goes along.
+    pub(crate) rides: [RideCells; RIDES],
+}
+
+/// A ride: see `rides.rs`.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct RideCells {
+    /// Somebody's pid (high half), how often the ride was taken, and its state.
+    pub(crate) word: AtomicU64,
+    /// Over the bytes, and over the answer later.
+    pub(crate) sum: AtomicU64,
+    /// Where the event stands.
+    pub(crate) seq: AtomicI64,
+    /// When it was committed, by the wall clock.
+    pub(crate) at: AtomicI64,
+    /// 1 while its passenger sleeps; waited on as a futex.
+    pub(crate) asleep: AtomicU32,
+    /// How many bytes it carries.
+    pub(crate) length: AtomicU32,
+    /// Keeps rides on cache lines of their own.
+    pub(crate) pad: [AtomicU64; 3],
+    /// The bytes.
+    pub(crate) data: [AtomicU64; RIDE_WORDS],
 }
 
 /// One place in the turnstile's line.

@@ -20,6 +20,7 @@ mod memory;
 mod own;
 mod peer;
 mod present;
+mod rides;
 mod roles;
 mod shared;
 mod side;
@@ -36,6 +37,7 @@ pub(crate) use holder::{OldestReader, command_line, oldest_reader, write_lock_ho
 pub(crate) use locks::{any_user, excluder, posix_locks};
 pub(crate) use own::{OwnPage, PAGE_MAGIC, micros};
 pub(crate) use peer::{Seen, Watch, glance, look};
+pub(crate) use rides::{Passenger, RIDE_BYTES, Rides, Rode};
 pub(crate) use roles::{Roles, elected};
 pub(crate) use shared::SharedPage;
 pub(crate) use side::{Side, Standing};

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use rustix::process::Pid;
 
-use super::futex;
 use super::layout::{PLACES, PlaceCells, SharedCells};
 use super::shared::SharedPage;
+use super::{futex, rides};
 use crate::clock::{Clock, SystemClock};
 
 /// How long the first in line lets others past: some tens of transactions.
@@ -89,8 +89,25 @@ impl Guard {
             let ended = change(&cells.holder, turn, 0);
             if ended && cells.starving.load(Ordering::SeqCst) != 0 {
                 wake(cells, cells.first.load(Ordering::SeqCst));
+            } else if ended {
+                rides::send_away(cells);
             }
         }
+    }
+
+    /// Makes another turn of it, unless somebody in line has waited too long or it was taken away:
+    /// then it is over.
+    pub(crate) fn go_on(&mut self) -> bool {
+        let (Some(turn), Some(cells)) = (self.turn, self.shared.cells()) else {
+            return false;
+        };
+        let next = number_one(cells);
+        let goes_on =
+            cells.starving.load(Ordering::SeqCst) == 0 && change(&cells.holder, turn, next);
+        if goes_on {
+            self.turn = Some(next);
+        }
+        goes_on
     }
 }
 
@@ -103,8 +120,7 @@ impl Drop for Guard {
 }
 
 fn take(cells: &SharedCells, at_most: Duration) -> Option<u64> {
-    let number = cells.turns.fetch_add(1, Ordering::Relaxed);
-    let turn = u64::from(number) << 32 | u64::from(std::process::id());
+    let turn = number_one(cells);
     for _ in 0..SPINS {
         if cells.starving.load(Ordering::SeqCst) == 0 && try_take(cells, turn) {
             return Some(turn);
@@ -124,6 +140,12 @@ fn take(cells: &SharedCells, at_most: Duration) -> Option<u64> {
     .then_some(turn)
 }
 
+/// A turn that no other is mistaken for.
+fn number_one(cells: &SharedCells) -> u64 {
+    let number = cells.turns.fetch_add(1, Ordering::Relaxed);
+    u64::from(number) << 32 | u64::from(std::process::id())
+}
+
 fn try_take(cells: &SharedCells, turn: u64) -> bool {
     cells.holder.load(Ordering::SeqCst) == 0 && change(&cells.holder, 0, turn)
 }
@@ -136,7 +158,12 @@ fn change(word: &std::sync::atomic::AtomicU64, from: u64, to: u64) -> bool {
 /// Ends a turn, unless it was taken away already, and wakes the first in line.
 fn end(cells: &SharedCells, turn: u64) {
     if change(&cells.holder, turn, 0) {
-        wake(cells, cells.first.load(Ordering::SeqCst));
+        let first = cells.first.load(Ordering::SeqCst);
+        wake(cells, first);
+        if first == cells.next.load(Ordering::SeqCst) {
+            // Nobody writes next: who waits to go along is to do it.
+            rides::send_away(cells);
+        }
     }
 }
 
@@ -312,7 +339,7 @@ fn is_vacant(cells: &SharedCells, ticket: u32, stuck_for: Duration) -> bool {
 }
 
 /// Whether no process has this pid. Pids of another namespace look dead: that costs fairness.
-fn is_dead(pid: u32) -> bool {
+pub(super) fn is_dead(pid: u32) -> bool {
     match i32::try_from(pid).ok().and_then(Pid::from_raw) {
         Some(pid) => rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH),
         None => true,

@@ -28,7 +28,9 @@ use super::watch::FileWatch;
 use super::writer::Writer;
 use super::{courier, fault};
 use crate::event::ProcessId;
+use crate::store::pages::Rides;
 use crate::store::pending::{Answer, Carrier};
+use crate::store::spin::Spin;
 use crate::store::{Error, ErrorCode, Pending};
 
 /// How long a close waits for what was asked before it.
@@ -48,6 +50,8 @@ pub struct SqliteStore {
     pub(super) home: PathBuf,
     pub(super) database: PathBuf,
     pub(super) presence: Arc<Presence>,
+    /// Ways to have an event appended by another process that is just writing.
+    pub(super) rides: Option<Rides>,
     /// For follow-ups that ask again: they must not keep the handle alive.
     pub(super) own: Weak<SqliteStore>,
     /// Where this process knows that its durable subscriptions match nothing.
@@ -132,6 +136,7 @@ impl SqliteStore {
             home: facts.home,
             database: facts.database,
             options,
+            rides: facts.presence.rides(),
             presence: facts.presence,
             reading: facts.reading,
             held: Mutex::new(Some(facts.held)),
@@ -171,7 +176,10 @@ impl SqliteStore {
         self.options.process.id
     }
 
-    fn carried<T: Clone + Send + 'static>(&self, then: Option<Then<T>>) -> (Answer<T>, Pending<T>) {
+    pub(super) fn carried<T: Clone + Send + 'static>(
+        &self,
+        then: Option<Then<T>>,
+    ) -> (Answer<T>, Pending<T>) {
         Pending::channel_carried(then, Arc::clone(&self.line) as Arc<dyn Carrier>)
     }
 
@@ -179,19 +187,6 @@ impl SqliteStore {
     pub(super) fn write<V: Verb>(&self, verb: V) -> Pending<V::Answer> {
         let (answer, pending) = self.carried(None);
         self.submit_write(verb, answer);
-        pending
-    }
-
-    /// Answers `error` without asking anybody; `then` runs all the same, here and now.
-    pub(super) fn refuse_with<T: Clone + Send + 'static>(
-        error: Error,
-        then: Option<Then<T>>,
-    ) -> Pending<T> {
-        let (answer, pending) = match then {
-            Some(then) => Pending::channel_then(then),
-            None => Pending::channel(),
-        };
-        now(&answer, error);
         pending
     }
 
@@ -304,7 +299,7 @@ impl Drop for SqliteStore {
 }
 
 /// Answers on the caller's own thread.
-fn now<T: Clone>(answer: &Answer<T>, error: Error) {
+pub(super) fn now<T: Clone>(answer: &Answer<T>, error: Error) {
     answer.fill(Err(error));
     answer.wake();
 }
@@ -412,6 +407,7 @@ fn start_first(keeper: &Keeper, line: &Arc<Line>, options: &OpenOptions) -> Resu
                 patience: (options.busy_timeout, options.lock_wait_recorded),
                 watch,
                 waited: None,
+                company: Spin::default(),
             }
             .run();
         }

@@ -93,8 +93,7 @@ impl<T> Inbox<T> {
         rest: impl FnOnce(),
         fits: impl FnMut(&T) -> bool,
     ) -> Taken<T> {
-        let is_filled = || self.length.load(Ordering::Acquire) > 0;
-        if !self.takers.wait(SPINS, is_filled) {
+        if !self.takers.wait(SPINS, || self.is_filled()) {
             rest();
         }
         let mut state = self.until_filled(at_most);
@@ -107,9 +106,14 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// Takes what is there now, at most `max`.
-    pub(super) fn take_now(&self, max: usize) -> Vec<T> {
-        self.take_from(&mut self.lock(), max, |_| true)
+    /// Takes what is there now, within the same bounds.
+    pub(super) fn take_now(&self, max: usize, fits: impl FnMut(&T) -> bool) -> Vec<T> {
+        self.take_from(&mut self.lock(), max, fits)
+    }
+
+    /// Whether something is there, as seen without the lock.
+    pub(super) fn is_filled(&self) -> bool {
+        self.length.load(Ordering::Acquire) > 0
     }
 
     /// Whether nothing is there. Asks under the lock: what was put in before is seen.

@@ -39,6 +39,9 @@ pub(super) enum Notice {
 pub(super) struct Line {
     /// To the writer.
     pub(super) writes: Inbox<Box<dyn Request>>,
+    /// Whoever writes for this process holds it from before the commit until the answers are on
+    /// their way: they stay in commit order.
+    pub(super) writing: Mutex<()>,
     /// To the readers.
     pub(super) reads: Inbox<Box<dyn Request>>,
     /// To the thread that waits at the doorbell.
@@ -86,6 +89,7 @@ impl Line {
             carrying: Mutex::new(said),
             callers: Spin::default(),
             writes: Inbox::new(),
+            writing: Mutex::new(()),
             reads: Inbox::new(),
             follows: Inbox::new(),
             follower: OnceLock::new(),
@@ -133,12 +137,25 @@ impl Line {
 
     /// Fills the answer and passes the request on to the courier, or to the caller that waits for
     /// it. The only way in which a database thread may let go of a request.
-    pub(super) fn answer(&self, request: Box<dyn Request>) {
+    pub(super) fn answer(&self, mut request: Box<dyn Request>) {
+        if request.is_neighbours() {
+            request.fill();
+            return;
+        }
+        self.pass(request, false);
+    }
+
+    /// The same for a caller that carries what follows by itself.
+    pub(super) fn answer_here(&self, request: Box<dyn Request>) {
+        self.pass(request, true);
+    }
+
+    fn pass(&self, request: Box<dyn Request>, is_carried: bool) {
         // In the queue first: a caller that has its answer finds there what follows.
         let passed = self
             .parcels
             .push_and(Parcel::Answered(request), |parcel| match parcel {
-                Parcel::Answered(request) => request.fill(),
+                Parcel::Answered(request) => request.fill() || is_carried,
                 Parcel::Say(_) => false,
             });
         if let Err(parcel) = passed {

@@ -3,23 +3,28 @@
 use std::sync::Arc;
 
 use super::SqliteStore;
+use super::handle::now;
 use super::verbs::append::Append;
 use super::verbs::find::{Children, Find};
 use super::verbs::head::LogHead;
 use super::verbs::list::List;
 use super::verbs::read::ReadLog;
 use crate::event::{Event, EventId, Seq};
-use crate::store::Pending;
 use crate::store::log::{Appended, Batch, EventRef, Head, Log, Logged, OnCommit, Page, TypeSet};
+use crate::store::{Error, Pending};
 
 impl Log for SqliteStore {
     fn append(&self, batch: Batch, then: Option<OnCommit>) -> Pending<Vec<Appended>> {
-        if let Some(error) = self.line.pressed() {
-            return SqliteStore::refuse_with(error, then);
+        match self.line.pressed() {
+            Some(error) => refuse(error, then),
+            None => self.append_with(Append::new(batch), then),
         }
-        match then {
-            Some(then) => self.write_then(Append(batch), then),
-            None => self.write(Append(batch)),
+    }
+
+    fn append_here(&self, batch: Batch, then: Option<OnCommit>) -> Pending<Vec<Appended>> {
+        match self.line.pressed() {
+            Some(error) => refuse(error, then),
+            None => self.append_along(batch, then),
         }
     }
 
@@ -52,4 +57,14 @@ impl Log for SqliteStore {
     fn children(&self, id: EventId) -> Pending<Vec<Logged>> {
         SqliteStore::read(self, Children(id))
     }
+}
+
+/// Answers `error` without asking anybody; `then` runs all the same, here and now.
+fn refuse(error: Error, then: Option<OnCommit>) -> Pending<Vec<Appended>> {
+    let (answer, pending) = match then {
+        Some(then) => Pending::channel_then(then),
+        None => Pending::channel(),
+    };
+    now(&answer, error);
+    pending
 }

@@ -46,6 +46,7 @@ mod backup;
 mod integrity;
 mod long;
 mod restore;
+mod riding;
 mod sql;
 mod sql_write;
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::Seq;
-use crate::store::pages::{Bells, Guard, SharedPage, Turnstile};
+use crate::store::pages::{Bells, Guard, Passenger, Rides, SharedPage, Turnstile};
 use crate::store::sqlite::presence::Presence;
 
 /// The other processes of this store, as its writer meets them. Memory only.
 pub(super) struct Neighbours {
     presence: Arc<Presence>,
     turnstile: Option<Turnstile>,
+    rides: Option<Rides>,
     incarnation: u64,
 }
 
@@ -19,6 +20,7 @@ impl Neighbours {
     pub(super) fn new(presence: Arc<Presence>, incarnation: u64) -> Neighbours {
         Neighbours {
             turnstile: presence.turnstile(),
+            rides: presence.rides(),
             presence,
             incarnation,
         }
@@ -34,6 +36,16 @@ impl Neighbours {
         if let Some(line) = &self.turnstile {
             line.rest();
         }
+    }
+
+    /// Other processes' appends that go along with this one's.
+    pub(super) fn passengers(&self) -> Vec<Passenger> {
+        self.rides.as_ref().map(Rides::take).unwrap_or_default()
+    }
+
+    /// How many of them may wait.
+    pub(super) fn waiting(&self) -> u32 {
+        self.rides.as_ref().map_or(0, Rides::waiting)
     }
 
     /// Tells whoever listens to these bells that something is new.

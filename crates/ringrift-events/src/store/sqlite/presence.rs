@@ -13,7 +13,8 @@ use crate::clock::{Clock, SharedClock, SystemClock, Time};
 use crate::event::{ProcessId, Seq};
 use crate::store::Error;
 use crate::store::pages::{
-    self, Bells, OwnPage, PAGE_MAGIC, Roles, Seen, SharedPage, Side, Standing, Turnstile, Watch,
+    self, Bells, OwnPage, PAGE_MAGIC, Rides, Roles, Seen, SharedPage, Side, Standing, Turnstile,
+    Watch,
 };
 use crate::store::records::{Present, Stall};
 use crate::store::registry::{Counters, Recent, Running, Slot};
@@ -192,6 +193,11 @@ impl Presence {
     /// The line of writers.
     pub(crate) fn turnstile(&self) -> Option<Turnstile> {
         self.shared.clone().map(Turnstile::new)
+    }
+
+    /// The rides with whoever writes.
+    pub(crate) fn rides(&self) -> Option<Rides> {
+        self.shared.clone().map(Rides::new)
     }
 
     /// The roles this handle hosts.

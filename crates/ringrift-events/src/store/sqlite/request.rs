@@ -48,6 +48,11 @@ pub(super) trait Request: Send {
         false
     }
 
+    /// Another process's: nobody here waits for it, and any thread may drop it.
+    fn is_neighbours(&self) -> bool {
+        false
+    }
+
     /// What it waits for before it is run; see [`Question::listens`].
     fn listens(&self) -> Option<Listen> {
         None

@@ -2,8 +2,8 @@
 //! commit, in commit order.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -16,13 +16,15 @@ use super::inbox::Taken;
 use super::line::{Line, Notice};
 use super::neighbours::Neighbours;
 use super::request::Request;
+use super::riding::Along;
 use super::syncer::{Committed, Syncer};
 use super::verb::Tx;
 use super::verbs::head;
 use super::watch::FileWatch;
 use crate::clock::SharedClock;
 use crate::event::ProcessId;
-use crate::store::pages::Bells;
+use crate::store::pages::{Bells, Guard};
+use crate::store::spin::Spin;
 use crate::store::{Error, ErrorCode};
 
 /// Verbs in one transaction at most: beyond this a commit costs nothing per verb any more, and
@@ -38,6 +40,10 @@ const NAP: Duration = Duration::from_secs(60);
 /// Other processes let each other in for at most this long; then it goes without.
 const TURN: Duration = Duration::from_secs(1);
 
+/// How long the turn is kept for those who went along: most come again as soon as they have their
+/// answers, and one commit then answers all of them.
+const COME_AGAIN: Duration = Duration::from_micros(60);
+
 /// The writer thread's own.
 pub(super) struct Writer {
     pub(super) conn: Connection,
@@ -51,6 +57,8 @@ pub(super) struct Writer {
     pub(super) watch: Option<FileWatch>,
     /// A long wait for the lock that no transaction has recorded yet.
     pub(super) waited: Option<Waited>,
+    /// Whether waiting for those who went along pays.
+    pub(super) company: Spin,
 }
 
 /// How running a batch inside the transaction went.
@@ -80,12 +88,8 @@ impl Writer {
             line.poison(format!("the writer could not start: {error}"));
         }
         loop {
-            let mut bytes = 0;
             let rest = || self.neighbours.rest();
-            let taken = line.writes.take_or_rest(BATCH_MAX, NAP, rest, |request| {
-                bytes += request.bytes();
-                bytes <= BATCH_BYTES_MAX
-            });
+            let taken = line.writes.take_or_rest(BATCH_MAX, NAP, rest, fits_batch());
             match taken {
                 Taken::Some(batch) => self.serve(batch),
                 Taken::Nothing => {}
@@ -108,19 +112,45 @@ impl Writer {
         Ok(())
     }
 
-    /// One transaction for all, or more where SQLite ended one by itself.
+    /// Writes what was taken, and what other processes ask to have taken along: one commit answers
+    /// for all of it, and as long as they ask the turn stays here.
     fn serve(&mut self, batch: Vec<Box<dyn Request>>) {
+        let line = Arc::clone(&self.line);
+        let _writing = line.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turn = self.neighbours.enter(TURN);
+        let mut waiting = batch;
+        loop {
+            let along = self.neighbours.passengers();
+            let company = u32::try_from(along.len()).unwrap_or(u32::MAX);
+            waiting.extend(along.into_iter().filter_map(Along::of));
+            self.write(waiting);
+            if company > 0 {
+                let all_are_here = || self.neighbours.waiting() >= company;
+                self.company.wait(COME_AGAIN, all_are_here);
+            }
+            let is_asked =
+                self.neighbours.waiting() > 0 || (company > 0 && line.writes.is_filled());
+            if !is_asked || !turn.as_mut().is_some_and(Guard::go_on) {
+                break;
+            }
+            waiting = line.writes.take_now(BATCH_MAX, fits_batch());
+        }
+        if let Some(turn) = turn {
+            turn.end_quietly();
+        }
+    }
+
+    /// One transaction for all, or more where SQLite ended one by itself.
+    fn write(&mut self, batch: Vec<Box<dyn Request>>) {
         let mut waiting = batch.into_iter();
         while waiting.len() > 0 {
             if let Some(why) = self.line.poisoned().cloned() {
                 waiting.for_each(|request| self.line.refuse(request, why.clone()));
                 return;
             }
-            let turn = self.neighbours.enter(TURN);
             if let Err(error) = self.begin() {
                 // What makes no sense may be somebody else's file.
                 let error = self.look_at_file(FileWatch::look).err().unwrap_or(error);
-                drop(turn);
                 waiting.for_each(|request| self.line.refuse(request, error.clone()));
                 return;
             }
@@ -128,7 +158,6 @@ impl Writer {
                 Ok(sync) => sync,
                 Err(error) => {
                     self.roll_back();
-                    drop(turn);
                     waiting.for_each(|request| self.line.refuse(request, error.clone()));
                     return;
                 }
@@ -141,18 +170,13 @@ impl Writer {
                     self.answer(done, committed, rings);
                     // Still in our turn: nobody commits in between.
                     self.finish_checkpoint();
-                    if let Some(turn) = turn {
-                        turn.end_quietly();
-                    }
                 }
                 Ran::RolledBack(error) => {
-                    drop(turn);
                     done.into_iter()
                         .for_each(|request| self.line.refuse(request, error.clone()));
                 }
                 Ran::Broken(what) => {
                     self.roll_back();
-                    drop(turn);
                     let why = self
                         .line
                         .poison(format!("a transaction broke and was rolled back: {what}"));
@@ -324,6 +348,15 @@ impl Writer {
             self.line
                 .poison(format!("a transaction could not be rolled back: {error}"));
         }
+    }
+}
+
+/// Whether one more goes into a transaction, asked of each in turn.
+fn fits_batch() -> impl FnMut(&Box<dyn Request>) -> bool {
+    let mut bytes = 0;
+    move |request| {
+        bytes += request.bytes();
+        bytes <= BATCH_BYTES_MAX
     }
 }
 

@@ -5,6 +5,7 @@ mod bell;
 mod life;
 mod parts;
 mod refusals;
+mod rides;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};

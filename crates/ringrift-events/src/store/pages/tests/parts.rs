@@ -1,6 +1,7 @@
 //! What children do.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -9,7 +10,7 @@ use super::{AT_MOST, system_clock};
 use crate::clock::{Clock, SystemClock, Time};
 use crate::event::{EventId, ProcessId, Seq};
 use crate::store::pages::Bells;
-use crate::store::pages::{OwnPage, Roles, SharedPage, Side, Turnstile, futex};
+use crate::store::pages::{OwnPage, Rides, Roles, SharedPage, Side, Turnstile, futex};
 use crate::store::records::{Ends, HostState, PolicyInForce, Present};
 use crate::store::registry::{Counters, Recent, Running};
 use crate::store::subscriptions::SubscriptionId;
@@ -26,6 +27,8 @@ pub(super) fn play(part: &str, database: &Path) {
         "takes turns" => take_turns(&side, me, database),
         "keeps the turn" => keep_the_turn(&side, me),
         "waits in line" => wait_in_line(&side, me),
+        "rides" => ride(&side, me),
+        "drives" => drive(&side, me),
         "hosts a role" => host_a_role(&side, me),
         "has no room" => have_no_room(&side, me),
         "holds the write lock" => hold_the_write_lock(database),
@@ -198,6 +201,30 @@ fn keep_the_turn(side: &Side, me: ProcessId) {
     let turnstile = Turnstile::new(SharedPage::open(side, me).unwrap());
     let guard = turnstile.enter(Duration::from_secs(5));
     println!("ready {}", guard.in_turn());
+    wait_for_word();
+}
+
+fn ride(side: &Side, me: ProcessId) {
+    let rides = Rides::new(SharedPage::open(side, me).unwrap());
+    println!("rides");
+    loop {
+        rides.ride(b"one");
+    }
+}
+
+fn drive(side: &Side, me: ProcessId) {
+    let shared = SharedPage::open(side, me).unwrap();
+    let rides = Rides::new(Arc::clone(&shared));
+    let _turn = Turnstile::new(shared).enter(AT_MOST);
+    // Who left somebody else's turn.
+    drop(rides.take());
+    println!("drives");
+    let mut taken = Vec::new();
+    while taken.is_empty() {
+        taken = rides.take();
+        std::thread::yield_now();
+    }
+    println!("has it");
     wait_for_word();
 }
 

@@ -18,7 +18,7 @@ use crate::store::sqlite::verbs::head::log_end;
 use crate::store::{Error, ErrorCode};
 
 /// What a row costs beside its payload, about: columns and index entries.
-const ROW_BYTES: usize = 300;
+pub(in crate::store::sqlite) const ROW_BYTES: usize = 300;
 
 /// Expired keys removed with each new one: faster than they can be added.
 const EXPIRED_REMOVED: i64 = 4;
@@ -41,7 +41,41 @@ fn insert_of(rows: usize) -> String {
 }
 
 /// Appends a batch.
-pub(in crate::store::sqlite) struct Append(pub(in crate::store::sqlite) Batch);
+pub(in crate::store::sqlite) struct Append {
+    batch: Batch,
+    /// The row of the process whose events they are, where it is known and another.
+    neighbour: Option<i64>,
+    /// Another process may have appended them already, for this one.
+    once_more: bool,
+}
+
+impl Append {
+    /// This process's.
+    pub(in crate::store::sqlite) fn new(batch: Batch) -> Append {
+        Append {
+            batch,
+            neighbour: None,
+            once_more: false,
+        }
+    }
+
+    /// The same, where another process was asked to append them and may have done so: then they
+    /// are no duplicates.
+    pub(in crate::store::sqlite) fn once_more(batch: Batch) -> Append {
+        Append {
+            once_more: true,
+            ..Append::new(batch)
+        }
+    }
+
+    /// For the process with this row.
+    pub(in crate::store::sqlite) fn of_neighbour(batch: Batch, row: i64) -> Append {
+        Append {
+            neighbour: Some(row),
+            ..Append::new(batch)
+        }
+    }
+}
 
 impl Plain for Append {}
 impl Plain for Appended {}
@@ -50,12 +84,12 @@ impl Verb for Append {
     type Answer = Vec<Appended>;
 
     fn run(self, tx: &Tx<'_>) -> Result<Vec<Appended>, Error> {
-        if self.0.drafts.len() > APPEND_DRAFTS_MAX {
+        if self.batch.drafts.len() > APPEND_DRAFTS_MAX {
             return Err(Error::new(
                 ErrorCode::WrongState,
                 format!(
                     "a batch of {} events was to be appended, at most {APPEND_DRAFTS_MAX} go at once",
-                    self.0.drafts.len()
+                    self.batch.drafts.len()
                 ),
             ));
         }
@@ -64,13 +98,20 @@ impl Verb for Append {
             next: log_end(tx.conn)? + 1,
             // Rows keep milliseconds; the answer says what a reader will find.
             committed_at: Time(tx.now.0 - tx.now.0.rem_euclid(1_000)),
+            neighbour: self.neighbour,
             origins: HashMap::new(),
         };
-        appending.all(&self.0.drafts)
+        let mut appended = appending.all(&self.batch.drafts)?;
+        if self.once_more {
+            for (one, draft) in appended.iter_mut().zip(&self.batch.drafts) {
+                one.duplicate_of = one.duplicate_of.filter(|id| *id != draft.event.id);
+            }
+        }
+        Ok(appended)
     }
 
     fn bytes(&self) -> usize {
-        self.0
+        self.batch
             .drafts
             .iter()
             .map(|draft| draft.event.payload.as_str().len() + ROW_BYTES)
@@ -78,16 +119,16 @@ impl Verb for Append {
     }
 
     fn power(&self) -> bool {
-        self.0.durability == Durability::Power
+        self.batch.durability == Durability::Power
     }
 
     fn undoes_itself(&self) -> bool {
         // A call site's row may stay behind: it is true for whoever names it next.
-        matches!(self.0.drafts.as_slice(), [draft] if draft.idempotency_key.is_none())
+        matches!(self.batch.drafts.as_slice(), [draft] if draft.idempotency_key.is_none())
     }
 
     fn rings(&self) -> Bells {
-        self.0.drafts.iter().fold(Bells::NONE, |bells, draft| {
+        self.batch.drafts.iter().fold(Bells::NONE, |bells, draft| {
             bells.and(Bells::of_type(draft.event.event_type.as_str()))
         })
     }
@@ -98,6 +139,7 @@ struct Appending<'a> {
     /// The number of the next row.
     next: i64,
     committed_at: Time,
+    neighbour: Option<i64>,
     /// Rows of other processes whose events are appended here (an import): looked up once.
     origins: HashMap<uuid::Uuid, i64>,
 }
@@ -200,6 +242,9 @@ impl Appending<'_> {
     fn origin(&mut self, event: &Event) -> Result<i64, Error> {
         if event.origin == self.tx.process {
             return Ok(self.tx.process_row);
+        }
+        if let Some(row) = self.neighbour {
+            return Ok(row);
         }
         if let Some(row) = self.origins.get(&event.origin.0) {
             return Ok(*row);

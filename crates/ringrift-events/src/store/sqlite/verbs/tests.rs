@@ -62,7 +62,9 @@ impl Stage {
 
     fn append(&self, drafts: Vec<Draft>) -> Vec<Appended> {
         let durability = Durability::Process;
-        self.db.write(Append(Batch { drafts, durability })).unwrap()
+        self.db
+            .write(Append::new(Batch { drafts, durability }))
+            .unwrap()
     }
 
     fn publish(&self, count: usize) -> Vec<Seq> {
@@ -150,6 +152,25 @@ fn rules() -> SweepRules {
         log_bytes_max: 1 << 40,
         rows_max: 1_000,
     }
+}
+
+#[test]
+fn what_another_process_may_have_appended_for_this_one_is_no_duplicate() {
+    let log = Stage::new();
+    let (first, second) = (log.draft(), log.draft());
+    log.append(vec![first.clone()]);
+    let batch = Batch {
+        drafts: vec![first.clone(), second],
+        durability: Durability::Process,
+    };
+    let appended = log.db.write(Append::once_more(batch)).unwrap();
+    let told: Vec<_> = appended
+        .iter()
+        .map(|one| (one.seq.0, one.duplicate_of))
+        .collect();
+    assert_eq!(told, [(1, None), (2, None)]);
+    let again = log.append(vec![first.clone()]);
+    assert_eq!(again[0].duplicate_of, Some(first.event.id));
 }
 
 #[test]

@@ -1,0 +1,430 @@
+//! An append that goes along in another process's transaction: what it is on the way, and both ends
+//! of it. See [`Rides`](crate::store::pages::Rides) for why.
+
+use std::str::from_utf8;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, TryLockError};
+
+use uuid::Uuid;
+
+use super::SqliteStore;
+use super::request::{Request, Worked};
+use super::verb::{Tx, Verb};
+use super::verbs::append::{Append, ROW_BYTES};
+use crate::clock::Time;
+use crate::event::{Event, EventId, EventType, Payload, ProcessId, Seq, TraceId};
+use crate::store::log::{Appended, Batch, CallSite, Draft, Durability, OnCommit};
+use crate::store::pages::{Bells, Passenger, RIDE_BYTES, Rode};
+use crate::store::pending::Carrier as _;
+use crate::store::{Error, Pending};
+
+/// What stands for a field that is not there.
+const NONE: u32 = u32::MAX;
+
+/// An event on its way, with the row of its process.
+struct Ticket {
+    draft: Draft,
+    durability: Durability,
+    process_row: i64,
+}
+
+impl Ticket {
+    /// As bytes.
+    fn pack(draft: &Draft, durability: Durability, process_row: i64) -> Vec<u8> {
+        let event = &*draft.event;
+        let site = draft.call_site.as_ref();
+        let fields: [Option<&[u8]>; 15] = [
+            Some(event.id.0.as_bytes()),
+            Some(event.event_type.as_str().as_bytes()),
+            Some(event.payload.as_str().as_bytes()),
+            Some(event.source.as_bytes()),
+            event.key.as_deref().map(str::as_bytes),
+            Some(&event.published_at.0.to_le_bytes()),
+            Some(event.trace_id.0.as_bytes()),
+            event
+                .parent_id
+                .as_ref()
+                .map(|id| id.0.as_bytes().as_slice()),
+            Some(&event.depth.to_le_bytes()),
+            Some(event.origin.0.as_bytes()),
+            event.stage.as_deref().map(str::as_bytes),
+            site.map(|site| site.file().as_bytes()),
+            Some(&site.map_or(0, CallSite::line).to_le_bytes()),
+            Some(&process_row.to_le_bytes()),
+            Some(&[u8::from(durability == Durability::Power)]),
+        ];
+        let mut bytes = Vec::with_capacity(ROW_BYTES + event.payload.as_str().len());
+        for field in fields {
+            let length = field.map_or(NONE, |field| u32::try_from(field.len()).unwrap_or(NONE));
+            bytes.extend(length.to_le_bytes());
+            bytes.extend(field.unwrap_or_default());
+        }
+        bytes
+    }
+
+    /// None where the bytes are none.
+    fn unpack(bytes: &[u8]) -> Option<Ticket> {
+        let mut fields = Fields(bytes);
+        let event = Event {
+            id: EventId(fields.uuid()?),
+            event_type: EventType::from_canonical(fields.text()?),
+            payload: Payload::from_checked(fields.text()?),
+            source: fields.text()?.to_owned(),
+            key: fields.some_text()?.map(str::to_owned),
+            published_at: Time(i64::from_le_bytes(fields.array()?)),
+            trace_id: TraceId(fields.uuid()?),
+            parent_id: match fields.next()? {
+                Some(id) => Some(EventId(Uuid::from_slice(id).ok()?)),
+                None => None,
+            },
+            depth: u16::from_le_bytes(fields.array()?),
+            origin: ProcessId(fields.uuid()?),
+            stage: fields.some_text()?.map(str::to_owned),
+            seq: None,
+        };
+        let file = fields.some_text()?;
+        let line = u32::from_le_bytes(fields.array()?);
+        let process_row = i64::from_le_bytes(fields.array()?);
+        let durability = match fields.array()? {
+            [0] => Durability::Process,
+            [1] => Durability::Power,
+            [_] => return None,
+        };
+        let draft = Draft {
+            event: Arc::new(event),
+            idempotency_key: None,
+            call_site: file.map(|file| CallSite::new(file, line)),
+        };
+        fields.0.is_empty().then_some(Ticket {
+            draft,
+            durability,
+            process_row,
+        })
+    }
+}
+
+/// Bytes that are read field by field; none where they end too early or are of another kind.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn next(&mut self) -> Option<Option<&'a [u8]>> {
+        let (length, rest) = self.0.split_first_chunk()?;
+        let length = u32::from_le_bytes(*length);
+        if length == NONE {
+            self.0 = rest;
+            return Some(None);
+        }
+        let (field, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+        self.0 = rest;
+        Some(Some(field))
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.next()??.try_into().ok()
+    }
+
+    fn uuid(&mut self) -> Option<Uuid> {
+        Some(Uuid::from_bytes(self.array()?))
+    }
+
+    fn some_text(&mut self) -> Option<Option<&'a str>> {
+        match self.next()? {
+            Some(text) => Some(Some(from_utf8(text).ok()?)),
+            None => Some(None),
+        }
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        self.some_text()?
+    }
+}
+
+/// Another process's append in this one's transaction. Whatever goes wrong with it is found and
+/// told by its own process, which then writes for itself.
+pub(super) struct Along {
+    passenger: Option<Passenger>,
+    append: Option<Append>,
+    appended: Option<Appended>,
+    power: bool,
+    bells: Bells,
+    bytes: usize,
+}
+
+impl Along {
+    /// None where what it brought is no append: it is sent back.
+    pub(super) fn of(passenger: Passenger) -> Option<Box<dyn Request>> {
+        let ticket = Ticket::unpack(passenger.bytes())?;
+        let append = Append::of_neighbour(
+            Batch {
+                drafts: vec![ticket.draft],
+                durability: ticket.durability,
+            },
+            ticket.process_row,
+        );
+        Some(Box::new(Along {
+            power: append.power(),
+            bells: append.rings(),
+            bytes: append.bytes(),
+            passenger: Some(passenger),
+            append: Some(append),
+            appended: None,
+        }))
+    }
+}
+
+impl Request for Along {
+    fn run(&mut self, tx: &Tx<'_>) -> Result<(), Error> {
+        let Some(append) = self.append.take() else {
+            return Ok(());
+        };
+        self.appended = append.run(tx)?.pop();
+        Ok(())
+    }
+
+    fn refuse(&mut self, _error: Error) {
+        self.appended = None;
+    }
+
+    fn fill(&mut self) -> bool {
+        if let Some(passenger) = self.passenger.take()
+            && let Some(appended) = self.appended.take()
+            && appended.duplicate_of.is_none()
+        {
+            passenger.arrive(appended.seq.0, appended.committed_at.0);
+        }
+        true
+    }
+
+    fn wake(&mut self) {}
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn power(&self) -> bool {
+        self.power
+    }
+
+    fn rings(&self) -> Bells {
+        self.bells
+    }
+
+    fn undoes_itself(&self) -> bool {
+        true
+    }
+
+    fn is_neighbours(&self) -> bool {
+        true
+    }
+}
+
+impl SqliteStore {
+    /// Appends for a caller that waits on this thread: along with the process that is just writing,
+    /// if there is one.
+    pub(super) fn append_along(
+        &self,
+        batch: Batch,
+        then: Option<OnCommit>,
+    ) -> Pending<Vec<Appended>> {
+        // Nothing else of this process is written meanwhile: its answers stay in commit order.
+        let writing = match self.line.writing.try_lock() {
+            Ok(writing) => writing,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return self.append_with(Append::new(batch), then),
+        };
+        let append = match self.ride(&batch) {
+            Rode::Committed { seq, at } => {
+                let appended = Appended {
+                    seq: Seq(seq),
+                    committed_at: Time(at),
+                    duplicate_of: None,
+                };
+                let (answer, pending) = self.carried(then);
+                self.line
+                    .answer_here(Box::new(Worked::new(Ok(vec![appended]), answer)));
+                drop(writing);
+                self.line.carry();
+                return pending;
+            }
+            Rode::Not => Append::new(batch),
+            Rode::Unknown => Append::once_more(batch),
+        };
+        drop(writing);
+        self.append_with(append, then)
+    }
+
+    pub(super) fn append_with(
+        &self,
+        append: Append,
+        then: Option<OnCommit>,
+    ) -> Pending<Vec<Appended>> {
+        match then {
+            Some(then) => self.write_then(append, then),
+            None => self.write(append),
+        }
+    }
+
+    fn ride(&self, batch: &Batch) -> Rode {
+        let ([draft], Some(rides)) = (batch.drafts.as_slice(), &self.rides) else {
+            return Rode::Not;
+        };
+        if !rides.somebody_writes() || !self.may_ride(draft) || self.admit(0).is_err() {
+            return Rode::Not;
+        }
+        let row = self.line.process_row.load(Ordering::Acquire);
+        let rode = rides.ride(&Ticket::pack(draft, batch.durability, row));
+        if !matches!(rode, Rode::Committed { .. }) {
+            self.line.release(0);
+        }
+        rode
+    }
+
+    fn may_ride(&self, draft: &Draft) -> bool {
+        let (event, site) = (&draft.event, draft.call_site.as_ref());
+        let is_plain = draft.idempotency_key.is_none()
+            && event.origin == self.options.process.id
+            && event.payload.as_str().len() < RIDE_BYTES
+            && site.is_none_or(|site| site.file().len() <= CallSite::FILE_BYTES_MAX);
+        // What came before it is answered before it, and the time of a rehearsal is its own.
+        is_plain
+            && self.line.writes.is_empty()
+            && self.line.syncing.load(Ordering::Acquire) == 0
+            && self.line.poisoned().is_none()
+            && !self.options.read_only
+            && self.options.clock.timers().is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::thread;
+
+    use super::*;
+    use crate::clock::{Clock as _, SystemClock};
+    use crate::store::log::{EventRef, Log as _};
+    use crate::store::sqlite::testing::TestStore;
+
+    fn draft(origin: ProcessId) -> Draft {
+        let id = EventId::new(&SystemClock);
+        let event = Event {
+            id,
+            event_type: EventType::from_canonical("training_completed"),
+            payload: Payload::from_checked("{\"config_key\":\"square8_2p\"}"),
+            source: "test".to_owned(),
+            key: None,
+            published_at: SystemClock.now(),
+            trace_id: TraceId(id.0),
+            parent_id: None,
+            depth: 0,
+            origin,
+            stage: None,
+            seq: None,
+        };
+        Draft {
+            event: Arc::new(event),
+            idempotency_key: None,
+            call_site: Some(CallSite::here()),
+        }
+    }
+
+    #[test]
+    fn an_event_arrives_as_it_left_and_rubbish_is_none() {
+        let plain = draft(ProcessId::new(&SystemClock));
+        let full = Event {
+            key: Some(String::new()),
+            parent_id: Some(EventId::new(&SystemClock)),
+            depth: 7,
+            stage: Some("évaluation".to_owned()),
+            source: "ü".repeat(100),
+            ..Event::clone(&plain.event)
+        };
+        let full = Draft {
+            event: Arc::new(full),
+            idempotency_key: None,
+            call_site: None,
+        };
+        for (draft, durability) in [(&plain, Durability::Process), (&full, Durability::Power)] {
+            let bytes = Ticket::pack(draft, durability, 42);
+            let ticket = Ticket::unpack(&bytes).unwrap();
+            assert_eq!(
+                format!("{:?}", (draft, durability, 42)),
+                format!(
+                    "{:?}",
+                    (&ticket.draft, ticket.durability, ticket.process_row)
+                )
+            );
+            for end in 0..bytes.len() {
+                assert!(Ticket::unpack(&bytes[..end]).is_none());
+            }
+            assert!(Ticket::unpack(&[&bytes[..], &[0]].concat()).is_none());
+            let mut no_text = bytes.clone();
+            let at = bytes.windows(8).position(|eight| eight == b"training");
+            no_text[at.unwrap()] = 0xFF;
+            assert!(Ticket::unpack(&no_text).is_none());
+        }
+    }
+
+    /// Callers that wait, of as many processes as stores, two threads each.
+    const STORES: usize = 4;
+    const EACH: usize = 300;
+
+    #[test]
+    fn what_goes_along_is_there_once_in_order_and_as_its_own_process_published_it() {
+        let home = TestStore::new();
+        let stores: Vec<_> = (0..STORES)
+            .map(|_| SqliteStore::open(home.options()).unwrap())
+            .collect();
+        let told: Vec<_> = stores
+            .iter()
+            .map(|_| Arc::new(Mutex::new(Vec::new())))
+            .collect();
+        let published: Vec<_> = thread::scope(|scope| {
+            let publishing: Vec<_> = (0..STORES * 2)
+                .map(|thread| {
+                    let (store, told) = (&stores[thread % STORES], &told[thread % STORES]);
+                    scope.spawn(move || publish(store, told))
+                })
+                .collect();
+            let ended = publishing.into_iter().flat_map(|one| one.join().unwrap());
+            ended.collect()
+        });
+        for told in &told {
+            let told = told.lock().unwrap();
+            assert_eq!(told.len(), 2 * EACH);
+            assert!(told.is_sorted(), "answers out of commit order");
+        }
+        let mut places: Vec<_> = published.iter().map(|(seq, ..)| seq.0).collect();
+        places.sort_unstable();
+        assert!(places.into_iter().eq(1..=(2 * STORES * EACH) as i64));
+        for (seq, id, origin) in &published {
+            let logged = home.store.find(EventRef::Id(*id)).wait().unwrap().remove(0);
+            assert_eq!(logged.event.seq, Some(*seq));
+            assert_eq!(logged.event.origin, *origin);
+        }
+        let commits = |store: &Arc<SqliteStore>| store.line.commits.load(Ordering::Acquire);
+        let commits: u64 = stores.iter().map(commits).sum();
+        assert!(
+            commits < (2 * STORES * EACH) as u64,
+            "nobody went along: {commits} commits"
+        );
+    }
+
+    fn publish(store: &SqliteStore, told: &Arc<Mutex<Vec<Seq>>>) -> Vec<(Seq, EventId, ProcessId)> {
+        let one = |_| {
+            let draft = draft(store.process_id());
+            let (id, told) = (draft.event.id, Arc::clone(told));
+            let batch = Batch {
+                drafts: vec![draft],
+                durability: Durability::Process,
+            };
+            let then: OnCommit = Box::new(move |appended| {
+                told.lock().unwrap().push(appended.as_ref().unwrap()[0].seq);
+            });
+            let appended = store.append_here(batch, Some(then)).wait().unwrap();
+            assert_eq!(appended[0].duplicate_of, None);
+            (appended[0].seq, id, store.process_id())
+        };
+        (0..EACH).map(one).collect()
+    }
+}
