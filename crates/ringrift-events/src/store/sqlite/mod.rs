@@ -12,6 +12,7 @@
 
 mod connection;
 mod fault;
+mod frames;
 pub mod fs_probe;
 mod identity;
 mod migrate;

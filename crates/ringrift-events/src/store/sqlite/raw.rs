@@ -60,15 +60,26 @@ pub(super) fn lock_whole(conn: &Connection) -> bool {
         .all(|level| unsafe { lock(file, level) } == ffi::SQLITE_OK)
 }
 
-/// The connection's file object and what it answers to.
-fn file_of(conn: &Connection) -> Option<(*mut ffi::sqlite3_file, &ffi::sqlite3_io_methods)> {
+/// The database's file object and what it answers to.
+fn file_of(
+    conn: &Connection,
+) -> Option<(*mut ffi::sqlite3_file, &'static ffi::sqlite3_io_methods)> {
+    opened(conn, ffi::SQLITE_FCNTL_FILE_POINTER)
+}
+
+/// One of the connection's file objects, by the control that tells it: of its database, or of its
+/// WAL, which has none before the first transaction.
+pub(super) fn opened(
+    conn: &Connection,
+    which: c_int,
+) -> Option<(*mut ffi::sqlite3_file, &'static ffi::sqlite3_io_methods)> {
     let mut file: *mut ffi::sqlite3_file = std::ptr::null_mut();
     // SAFETY: the handle is open; this control only writes the pointer given to it.
     let told = unsafe {
         ffi::sqlite3_file_control(
             conn.handle(),
             c"main".as_ptr(),
-            ffi::SQLITE_FCNTL_FILE_POINTER,
+            which,
             (&raw mut file).cast(),
         )
     };

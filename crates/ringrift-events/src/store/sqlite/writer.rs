@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use super::begin::{Waited, begin};
 use super::checkpoint;
 use super::fault;
+use super::frames;
 use super::housekeeper::WAL_PAGES;
 use super::inbox::Taken;
 use super::line::{Line, Notice};
@@ -87,6 +88,7 @@ impl Writer {
         if let Err(error) = self.watch_wal() {
             line.poison(format!("the writer could not start: {error}"));
         }
+        frames::keep_together(&self.conn);
         loop {
             let rest = || self.neighbours.rest();
             let taken = line.writes.take_or_rest(BATCH_MAX, NAP, rest, fits_batch());
