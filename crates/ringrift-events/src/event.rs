@@ -122,38 +122,36 @@ impl fmt::Display for EventType {
     }
 }
 
-/// A JSON object, kept byte for byte as the publisher gave it; parsed only when somebody asks.
+/// A JSON object, kept byte for byte as the publisher gave it; parsed only when somebody asks. Cheap
+/// to clone.
 #[derive(Clone)]
-pub struct Payload(Arc<PayloadInner>);
-
-struct PayloadInner {
-    text: String,
-    fields: OnceLock<Map<String, Value>>,
+pub struct Payload {
+    text: Arc<str>,
+    fields: OnceLock<Arc<Map<String, Value>>>,
 }
 
 impl Payload {
     /// Wraps text that is known to be one JSON object (the router's door and the store check it).
     #[must_use]
-    pub fn from_checked(text: impl Into<String>) -> Payload {
-        Payload(Arc::new(PayloadInner {
+    pub fn from_checked(text: impl Into<Arc<str>>) -> Payload {
+        Payload {
             text: text.into(),
             fields: OnceLock::new(),
-        }))
+        }
     }
 
     /// The text, verbatim.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0.text
+        &self.text
     }
 
     /// The object's fields, parsed at the first call. Empty if the text is no object after all
     /// (a foreign writer put it there).
     #[must_use]
     pub fn fields(&self) -> &Map<String, Value> {
-        self.0
-            .fields
-            .get_or_init(|| serde_json::from_str(&self.0.text).unwrap_or_default())
+        self.fields
+            .get_or_init(|| Arc::new(serde_json::from_str(&self.text).unwrap_or_default()))
     }
 
     /// Whether `text` is the same JSON, token for token: only white space between tokens may
@@ -180,13 +178,13 @@ fn tokens(text: &str) -> impl Iterator<Item = u8> {
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.text)
+        f.write_str(&self.text)
     }
 }
 
 impl PartialEq for Payload {
     fn eq(&self, other: &Payload) -> bool {
-        self.0.text == other.0.text
+        self.text == other.text
     }
 }
 

@@ -45,7 +45,7 @@ impl Claimed {
             subscription: claim.subscription,
             generation: claim.generation,
             started: VecDeque::with_capacity(claim.events.len()),
-            unstarted: claim.events.into(),
+            unstarted: Arc::unwrap_or_clone(claim.events).into(),
             last,
             settled_to: before,
             told_to: before,
@@ -75,7 +75,10 @@ impl Claimed {
     /// Takes the next event to start: the first in log order that `may_start`.
     pub fn start_next(&mut self, may_start: impl Fn(&Event) -> bool) -> Option<Arc<Event>> {
         let at = self.unstarted.iter().position(|event| may_start(event))?;
-        let event = self.unstarted.remove(at)?;
+        let event = match at {
+            0 => self.unstarted.pop_front()?,
+            at => self.unstarted.remove(at)?,
+        };
         self.mark_started(event.seq.unwrap_or_default(), false);
         Some(event)
     }
@@ -99,6 +102,10 @@ impl Claimed {
     }
 
     fn mark_started(&mut self, seq: Seq, ended: bool) {
+        if self.started.back().is_none_or(|(last, _)| *last < seq) {
+            self.started.push_back((seq, ended));
+            return;
+        }
         let at = self.started.partition_point(|(started, _)| *started < seq);
         self.started.insert(at, (seq, ended));
     }
@@ -164,10 +171,13 @@ impl Claimed {
     }
 
     fn mark(&mut self, seq: Seq) {
-        if let Ok(at) = self
-            .started
-            .binary_search_by_key(&seq, |(started, _)| *started)
-        {
+        let at = match self.started.front() {
+            Some((first, _)) if *first == seq => Ok(0),
+            Some(_) | None => self
+                .started
+                .binary_search_by_key(&seq, |(started, _)| *started),
+        };
+        if let Ok(at) = at {
             self.started[at].1 = true;
         }
         let first_unstarted = self.unstarted.front().and_then(|event| event.seq);
@@ -260,7 +270,7 @@ mod tests {
             token: ClaimToken { id: 1, fence: 1 },
             subscription: SubscriptionId(1),
             generation: Generation(1),
-            events,
+            events: Arc::new(events),
             taken_over: false,
             more: false,
         })

@@ -29,7 +29,7 @@ pub struct Claim {
     /// In which generation.
     pub generation: Generation,
     /// The events, in log order; never empty. The filter already holds for each.
-    pub events: Vec<Arc<Event>>,
+    pub events: Arc<Vec<Arc<Event>>>,
     /// Another process held it before: it died, hung or handed it back.
     pub taken_over: bool,
     /// More may be there already. If not, whatever comes next will ring.

@@ -333,6 +333,15 @@ impl TypeSet {
         TypeSet::Only(list)
     }
 
+    /// Whether it takes whatever `other` takes.
+    pub(crate) fn covers(&self, other: &TypeSet) -> bool {
+        match (self, other) {
+            (TypeSet::All, _) => true,
+            (TypeSet::Only(_), TypeSet::All) => false,
+            (TypeSet::Only(_), TypeSet::Only(types)) => types.iter().all(|one| self.takes(one)),
+        }
+    }
+
     /// Whether it takes `event_type`.
     #[must_use]
     pub fn takes(&self, event_type: &EventType) -> bool {

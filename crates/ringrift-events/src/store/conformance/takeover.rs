@@ -105,7 +105,7 @@ fn only_deaths_while_alone_make_poison(harness: &dyn Harness) -> Check {
     let first = Bench::new(harness);
     first.subscribe(Bench::durable("d"))?;
     let claim = first.claimed(id, 2)?;
-    for event in &claim.events {
+    for event in claim.events.iter() {
         let _slot = first.start(id, event);
     }
     harness.kill(&first.store);

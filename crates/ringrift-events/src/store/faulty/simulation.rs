@@ -295,7 +295,7 @@ impl Simulation {
             for id in self.subscriptions.clone() {
                 while let Some(claim) = last.claim(id, 10).unwrap() {
                     idle = false;
-                    for event in &claim.events {
+                    for event in claim.events.iter() {
                         *self.handled.entry((id, event.id)).or_default() += 1;
                     }
                     last.finish(&claim).unwrap();

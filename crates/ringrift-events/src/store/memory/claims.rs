@@ -159,7 +159,7 @@ impl World {
             },
             subscription: claim.subscription,
             generation: subscription.generation,
-            events: events.map(|logged| Arc::clone(&logged.event)).collect(),
+            events: Arc::new(events.map(|logged| Arc::clone(&logged.event)).collect()),
             taken_over: claim.fence > 1,
             // Looking again costs nothing here.
             more: true,

@@ -83,6 +83,7 @@ impl SqliteStore {
             from: self.passed.get(want.subscription),
             rows_max,
             presence: Some(Arc::clone(&self.presence)),
+            recent: Arc::clone(&self.line.recent),
         }
     }
 

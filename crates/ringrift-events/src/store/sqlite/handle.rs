@@ -258,7 +258,7 @@ impl SqliteStore {
         } else {
             &self.line.reads
         };
-        if let Err(mut request) = inbox.push(request) {
+        if let Err(mut request) = inbox.push_before(request, |one, new| one.gives_way(&**new)) {
             // Closed in this moment. This thread is the caller's: it may wake.
             self.line.release(request.bytes());
             request.refuse(super::line::closed());

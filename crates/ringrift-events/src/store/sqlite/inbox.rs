@@ -12,7 +12,7 @@ use crate::store::spin::Spin;
 /// again by then.
 const SPINS: Duration = Duration::from_micros(50);
 
-/// A first-in-first-out queue that can be closed. Its bound is kept by whoever fills it: the
+/// A queue that can be closed, first in first out unless items give way. Its bound is kept by whoever fills it: the
 /// store counts what is outstanding from the call until the courier is done with it.
 pub(super) struct Inbox<T> {
     state: Mutex<State<T>>,
@@ -56,7 +56,26 @@ impl<T> Inbox<T> {
         self.push_and(item, |_| false)
     }
 
-    /// The same, and does `then` to it before anybody can take it; who sleeps is not woken for it
+    /// Adds one before those at the queue's end that `give_way` to it.
+    pub(super) fn push_before(
+        &self,
+        item: T,
+        mut give_way: impl FnMut(&mut T, &T) -> bool,
+    ) -> Result<(), T> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(item);
+        }
+        let mut at = state.queue.len();
+        while at > 0 && give_way(&mut state.queue[at - 1], &item) {
+            at -= 1;
+        }
+        state.queue.insert(at, item);
+        self.added(state, true);
+        Ok(())
+    }
+
+    /// Adds one, and does `then` to it before anybody can take it; who sleeps is not woken for it
     /// if that says so.
     pub(super) fn push_and(&self, item: T, then: impl FnOnce(&mut T) -> bool) -> Result<(), T> {
         let mut state = self.lock();
@@ -65,13 +84,17 @@ impl<T> Inbox<T> {
         }
         state.queue.push_back(item);
         let taken_care_of = state.queue.back_mut().is_some_and(then);
+        self.added(state, !taken_care_of);
+        Ok(())
+    }
+
+    fn added(&self, state: MutexGuard<'_, State<T>>, wake: bool) {
         self.length.store(state.queue.len(), Ordering::Release);
-        let wake = state.sleepers > 0 && !taken_care_of;
+        let wake = wake && state.sleepers > 0;
         drop(state);
         if wake {
             self.filled.notify_one();
         }
-        Ok(())
     }
 
     /// Takes what is there, at most `max` and as long as `fits` says so (the first always fits),
@@ -186,6 +209,18 @@ impl<T> Inbox<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_at_the_end_give_way_as_long_as_they_do() {
+        let inbox = Inbox::new();
+        for n in [5, 9, 2, 8, 7] {
+            inbox.push(n).unwrap();
+        }
+        let larger = |waiting: &mut i32, new: &i32| *waiting > *new;
+        inbox.push_before(3, larger).unwrap();
+        inbox.push_before(9, larger).unwrap();
+        assert_eq!(inbox.take_now(9), [5, 9, 2, 3, 8, 7, 9]);
+    }
 
     #[test]
     fn what_was_put_in_before_the_close_still_comes_out_in_order() {

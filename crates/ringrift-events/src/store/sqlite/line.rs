@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::courier::OnNotice;
 use super::inbox::Inbox;
+use super::recent::Recent;
 use super::request::Request;
 use super::threads::Threads;
 use crate::store::spin::Spin;
@@ -73,6 +74,8 @@ pub(super) struct Line {
     pub(super) finish_checkpoint: AtomicBool,
     /// Backups, checks and queries that run.
     pub(super) long_works: AtomicUsize,
+    /// Events that were read lately.
+    pub(super) recent: Arc<Recent>,
     outstanding: AtomicUsize,
     outstanding_bytes: AtomicUsize,
     closed: AtomicBool,
@@ -103,6 +106,7 @@ impl Line {
             process_row: AtomicI64::new(0),
             finish_checkpoint: AtomicBool::new(false),
             long_works: AtomicUsize::new(0),
+            recent: Arc::default(),
             outstanding: AtomicUsize::new(0),
             outstanding_bytes: AtomicUsize::new(0),
             closed: AtomicBool::new(false),

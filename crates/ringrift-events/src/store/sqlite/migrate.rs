@@ -45,6 +45,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         number: 7,
         sql: include_str!("migrations/0007_log_numbers.sql"),
     },
+    Migration {
+        number: 8,
+        sql: include_str!("migrations/0008_log_changes.sql"),
+    },
 ];
 
 /// The schema's version that this program writes.

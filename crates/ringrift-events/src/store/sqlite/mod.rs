@@ -55,6 +55,7 @@ mod claiming;
 mod deliveries;
 mod letters;
 mod log;
+mod recent;
 mod records;
 mod registry;
 mod rows;

@@ -16,7 +16,8 @@ use crate::clock::SharedClock;
 use crate::event::ProcessId;
 use crate::store::{Error, ErrorCode};
 
-/// How long a reader sleeps when nothing comes. Only a guard: each question wakes one.
+/// How long a reader sleeps when nothing comes: each question wakes one. After it nothing that was
+/// read is kept.
 const NAP: Duration = Duration::from_secs(60);
 
 /// SQLite's steps between two looks at the clock: some tens of microseconds.
@@ -40,7 +41,7 @@ impl Reader {
         loop {
             match line.reads.take(1, NAP, |_| false) {
                 Taken::Some(questions) => questions.into_iter().for_each(|one| self.serve(one)),
-                Taken::Nothing => {}
+                Taken::Nothing => line.recent.forget(),
                 Taken::Closed => return,
             }
         }

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use super::recent::NEAR;
 use super::verb::{Listen, Question, Tx, Verb};
+use crate::event::Seq;
 use crate::store::Error;
 use crate::store::pages::Bells;
 use crate::store::pending::Answer;
@@ -58,11 +60,24 @@ pub(super) trait Request: Send {
         None
     }
 
+    /// See [`Question::place`].
+    fn place(&self) -> Option<Seq> {
+        None
+    }
+
+    /// Whether `other`, which was asked later, is to be answered first.
+    fn gives_way(&mut self, _other: &dyn Request) -> bool {
+        false
+    }
+
     /// How long it may take, for reads.
     fn time_limit(&self) -> Duration {
         Duration::MAX
     }
 }
+
+/// How often a question gives way: it waits for so many short reads at most.
+const GIVES_WAY_MAX: u32 = 32;
 
 /// A result that is kept until its caller may have it.
 struct Kept<T: Clone> {
@@ -157,6 +172,7 @@ impl<V: Verb> Request for Writing<V> {
 /// A [`Question`] and its answer.
 pub(super) struct Reading<Q: Question> {
     question: Option<Q>,
+    gave_way: u32,
     time_limit: Duration,
     kept: Kept<Q::Answer>,
 }
@@ -166,6 +182,7 @@ impl<Q: Question> Reading<Q> {
         Reading {
             time_limit: question.time_limit(),
             question: Some(question),
+            gave_way: 0,
             kept: Kept::new(answer),
         }
     }
@@ -194,6 +211,22 @@ impl<Q: Question> Request for Reading<Q> {
 
     fn listens(&self) -> Option<Listen> {
         self.question.as_ref().and_then(Question::listens)
+    }
+
+    fn place(&self) -> Option<Seq> {
+        self.question.as_ref().and_then(Question::place)
+    }
+
+    /// Who is a little behind reads first: then both read the same soon, and what is read once serves
+    /// both.
+    fn gives_way(&mut self, other: &dyn Request) -> bool {
+        let (Some(mine), Some(its)) = (self.place(), other.place()) else {
+            return false;
+        };
+        let is_near = (1..=NEAR).contains(&(mine.0 - its.0));
+        let gives_way = is_near && self.gave_way < GIVES_WAY_MAX;
+        self.gave_way += u32::from(gives_way);
+        gives_way
     }
 
     fn time_limit(&self) -> Duration {
@@ -228,5 +261,48 @@ impl<T: Clone + Send> Request for Worked<T> {
 
     fn wake(&mut self) {
         self.0.answer.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Pending;
+    use crate::store::sqlite::verb::Plain;
+
+    struct At(Option<i64>);
+
+    impl Plain for At {}
+
+    impl Question for At {
+        type Answer = ();
+
+        fn run(self, _tx: &Tx<'_>) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn place(&self) -> Option<Seq> {
+            self.0.map(Seq)
+        }
+    }
+
+    fn at(place: Option<i64>) -> Reading<At> {
+        Reading::new(At(place), Pending::channel().0)
+    }
+
+    #[test]
+    fn a_reader_gives_way_to_one_a_little_behind_it_and_not_for_ever() {
+        let mut here = at(Some(1_000_000));
+        for other in [
+            None,
+            Some(1_000_000),
+            Some(1_000_001),
+            Some(1_000_000 - NEAR - 1),
+        ] {
+            assert!(!here.gives_way(&at(other)), "{other:?}");
+        }
+        assert!(!at(None).gives_way(&at(Some(1))));
+        let gave_way = (0..100).filter(|_| here.gives_way(&at(Some(1_000_000 - NEAR))));
+        assert_eq!(gave_way.count(), 32);
     }
 }

@@ -39,13 +39,19 @@ pub(crate) const LOGGED_COLUMNS: &str = concat!(
 pub(crate) fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
     let origin = row.get::<_, Option<ProcessId>>(ORIGIN_COLUMN)?;
     let event_type = EventType::from_canonical(row.get_ref(TYPE_COLUMN)?.as_str()?);
-    event_from(row, event_type, origin.unwrap_or(ProcessId(Uuid::nil())))
+    let origin = origin.unwrap_or(ProcessId(Uuid::nil()));
+    event_from(row, Seq(row.get(0)?), event_type, origin)
 }
 
 /// Reads the other columns; both lists have them in the same places.
-fn event_from(row: &Row<'_>, event_type: EventType, origin: ProcessId) -> rusqlite::Result<Event> {
+fn event_from(
+    row: &Row<'_>,
+    seq: Seq,
+    event_type: EventType,
+    origin: ProcessId,
+) -> rusqlite::Result<Event> {
     Ok(Event {
-        seq: Some(Seq(row.get(0)?)),
+        seq: Some(seq),
         id: row.get(1)?,
         event_type,
         payload: Payload::from_checked(row.get_ref(3)?.as_str()?),
@@ -60,9 +66,11 @@ fn event_from(row: &Row<'_>, event_type: EventType, origin: ProcessId) -> rusqli
     })
 }
 
-/// Where the type stands in every list of an event's columns, and where the origin.
+/// Where the type stands in every list of an event's columns, where the origin, and in that of a
+/// stretch whether it stands in the log.
 const TYPE_COLUMN: usize = 2;
 const ORIGIN_COLUMN: usize = 11;
+const STANDS_COLUMN: usize = 13;
 
 macro_rules! stretch {
     ($stands:literal) => {
@@ -81,6 +89,8 @@ macro_rules! stretch {
 pub(crate) struct Stretch<'a> {
     conn: &'a Connection,
     statement: CachedStatement<'a>,
+    /// Something in it was deleted.
+    deleted: bool,
     known: Known,
 }
 
@@ -93,9 +103,13 @@ struct Known {
     origin: Option<(i64, ProcessId)>,
 }
 
-/// One row of a stretch.
+/// One row of a stretch. What each reader asks for is read from it once.
 pub(crate) struct StretchRow<'r, 'a> {
     row: &'r Row<'r>,
+    seq: Seq,
+    event_type: &'r str,
+    /// It stands in the log still.
+    stands: bool,
     conn: &'a Connection,
     known: &'r mut Known,
 }
@@ -120,6 +134,7 @@ impl<'a> Stretch<'a> {
         Ok(Stretch {
             conn,
             statement,
+            deleted,
             known: Known::default(),
         })
     }
@@ -134,6 +149,9 @@ impl<'a> Stretch<'a> {
         while let Some(row) = rows.next()? {
             let row = StretchRow {
                 row,
+                seq: Seq(row.get(0)?),
+                event_type: row.get_ref(TYPE_COLUMN)?.as_str()?,
+                stands: !self.deleted || row.get(STANDS_COLUMN)?,
                 conn: self.conn,
                 known: &mut self.known,
             };
@@ -146,27 +164,24 @@ impl<'a> Stretch<'a> {
 }
 
 impl StretchRow<'_, '_> {
-    pub(crate) fn seq(&self) -> rusqlite::Result<Seq> {
-        self.row.get(0).map(Seq)
+    pub(crate) fn seq(&self) -> Seq {
+        self.seq
     }
 
     /// Whether it stands in the log still and its type is among these: told before it is read any
     /// further.
-    pub(crate) fn is_of(&self, types: &TypeSet) -> rusqlite::Result<bool> {
+    pub(crate) fn is_of(&self, types: &TypeSet) -> bool {
         let named = match types {
             TypeSet::All => true,
-            TypeSet::Only(types) => {
-                let name = self.row.get_ref(TYPE_COLUMN)?.as_str()?;
-                types
-                    .binary_search_by(|known| known.as_str().cmp(name))
-                    .is_ok()
-            }
+            TypeSet::Only(types) => types
+                .binary_search_by(|known| known.as_str().cmp(self.event_type))
+                .is_ok(),
         };
-        Ok(named && self.row.get(13)?)
+        named && self.stands
     }
 
     pub(crate) fn event(mut self) -> rusqlite::Result<Event> {
-        let name = self.row.get_ref(TYPE_COLUMN)?.as_str()?;
+        let name = self.event_type;
         let event_type = match &self.known.event_type {
             Some(known) if known.as_str() == name => known.clone(),
             Some(_) | None => {
@@ -175,7 +190,7 @@ impl StretchRow<'_, '_> {
             }
         };
         let process = self.origin()?;
-        event_from(self.row, event_type, process)
+        event_from(self.row, self.seq, event_type, process)
     }
 
     fn origin(&mut self) -> rusqlite::Result<ProcessId> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::clock::Time;
-use crate::event::ProcessId;
+use crate::event::{ProcessId, Seq};
 use crate::store::Error;
 use crate::store::pages::Bells;
 
@@ -79,6 +79,11 @@ pub(crate) trait Question: Plain {
 
     /// What is waited for before it is run, by the thread that waits at the doorbell.
     fn listens(&self) -> Option<Listen> {
+        None
+    }
+
+    /// The place of the log that it reads on from.
+    fn place(&self) -> Option<Seq> {
         None
     }
 

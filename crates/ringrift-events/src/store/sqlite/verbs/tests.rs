@@ -84,6 +84,7 @@ impl Stage {
                 from: None,
                 rows_max: 100,
                 presence: None,
+                recent: std::sync::Arc::default(),
             };
             let found = self.db.read(scan).unwrap()?;
             if found.events.is_empty() && !found.ownerless {
@@ -107,6 +108,7 @@ impl Stage {
             from: None,
             rows_max,
             presence: None,
+            recent: std::sync::Arc::default(),
         };
         self.db.write(ClaimNow { scan }).unwrap()
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::params;
 
 use super::ledger::OpenClaim;
-use super::scan::{Claimable, Found, Scan, restores};
+use super::scan::{Claimable, Found, Lasting, Scan, restores};
 use crate::event::{Event, Seq};
 use crate::store::Error;
 use crate::store::deliveries::{CLAIM_EVENTS_MAX, Claim, ClaimToken, Why};
@@ -68,7 +68,7 @@ impl Verb for ClaimNow {
         let Some(claimable) = Claimable::of(tx, want.subscription)? else {
             return Ok(Taken::Nothing);
         };
-        let found = self.scan.look(tx, &claimable)?;
+        let found = self.scan.look(tx, &claimable, Lasting::Undoable)?;
         match found.events.is_empty() && !found.ownerless {
             true => Ok(Taken::Passed(found)),
             false => take(tx, &claimable, found, want.max),
@@ -124,7 +124,7 @@ fn take_ownerless(
         },
         subscription: standing.id,
         generation: Generation(standing.generation),
-        events,
+        events: Arc::new(events),
         taken_over: true,
         more: true,
     }))
@@ -161,7 +161,7 @@ fn take_new(tx: &Tx<'_>, standing: &Standing, found: Found) -> Result<Taken, Err
         token: ClaimToken { id, fence: 1 },
         subscription: standing.id,
         generation: Generation(standing.generation),
-        events,
+        events: Arc::new(events),
         taken_over: false,
         more: found.more,
     }))

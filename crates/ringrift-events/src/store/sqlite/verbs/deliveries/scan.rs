@@ -12,6 +12,7 @@ use crate::store::deliveries::{CLAIM_EVENTS_MAX, Want};
 use crate::store::sqlite::identity;
 use crate::store::sqlite::neighbours::readable;
 use crate::store::sqlite::presence::Presence;
+use crate::store::sqlite::recent::{Known, Recent};
 use crate::store::sqlite::rows::Stretch;
 use crate::store::sqlite::verb::{Plain, Question, Tx};
 use crate::store::sqlite::verbs::head::log_end;
@@ -34,6 +35,17 @@ pub(crate) struct Scan {
     pub(crate) rows_max: usize,
     /// Knows how far the log is synced; none reads to its end.
     pub(crate) presence: Option<Arc<Presence>>,
+    /// What was read lately.
+    pub(crate) recent: Arc<Recent>,
+}
+
+/// Whether what a look reads is there for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lasting {
+    /// It is committed.
+    Committed,
+    /// The transaction may write, and be undone.
+    Undoable,
 }
 
 /// A place up to which nothing matches, and what it holds for.
@@ -70,9 +82,13 @@ impl Plain for Found {}
 impl Question for Scan {
     type Answer = Option<Found>;
 
+    fn place(&self) -> Option<Seq> {
+        self.recent.place(self.want.subscription)
+    }
+
     fn run(self, tx: &Tx<'_>) -> Result<Option<Found>, Error> {
         match Claimable::of(tx, self.want.subscription)? {
-            Some(claimable) => self.look(tx, &claimable).map(Some),
+            Some(claimable) => self.look(tx, &claimable, Lasting::Committed).map(Some),
             None => Ok(None),
         }
     }
@@ -122,7 +138,12 @@ impl Claimable {
 
 impl Scan {
     /// Looks for what is next of a subscription that stands so.
-    pub(super) fn look(&self, tx: &Tx<'_>, claimable: &Claimable) -> Result<Found, Error> {
+    pub(super) fn look(
+        &self,
+        tx: &Tx<'_>,
+        claimable: &Claimable,
+        lasting: Lasting,
+    ) -> Result<Found, Error> {
         let standing = &claimable.standing;
         let mut found = Found {
             subscription: standing.id,
@@ -143,11 +164,17 @@ impl Scan {
         {
             found.read_to = found.read_to.max(passed.to);
         }
-        self.read(tx, claimable, &mut found)?;
+        self.read(tx, claimable, &mut found, lasting)?;
         Ok(found)
     }
 
-    fn read(&self, tx: &Tx<'_>, claimable: &Claimable, found: &mut Found) -> Result<(), Error> {
+    fn read(
+        &self,
+        tx: &Tx<'_>,
+        claimable: &Claimable,
+        found: &mut Found,
+        lasting: Lasting,
+    ) -> Result<(), Error> {
         let Some(segment) = segment_at(&claimable.segments, found.read_to.0 + 1) else {
             return Ok(());
         };
@@ -157,32 +184,25 @@ impl Scan {
         }
         let border = segment.valid_to.saturating_sub(1);
         let end = border.min(self.readable(tx)?);
-        let mut stretch = Stretch::new(tx.conn, found.read_to.0, end)?;
-        let max = self.want.max.clamp(1, CLAIM_EVENTS_MAX);
-        let (mut read, mut bytes, mut events) = (0, 0, Vec::new());
-        let stopped = stretch.each(|row| {
-            if read == self.rows_max {
-                return Ok(ControlFlow::Break(()));
-            }
-            read += 1;
-            let seq = row.seq()?;
-            if row.is_of(&segment.definition.types)? {
-                let event = row.event()?;
-                if segment.takes(&event.event_type, &event.payload) {
-                    bytes += event.payload.as_str().len();
-                    if !events.is_empty() && bytes > CLAIM_BYTES_MAX {
-                        return Ok(ControlFlow::Break(()));
-                    }
-                    events.push(Arc::new(event));
-                }
-            }
-            found.read_to = seq;
-            Ok(match events.len() == max {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            })
-        })?;
-        found.events = Arc::new(events);
+        let known = Known::of(tx.conn, found.read_to, Seq(end))?;
+        let mut taking = Taking {
+            segment,
+            max: self.want.max.clamp(1, CLAIM_EVENTS_MAX),
+            rows_left: self.rows_max,
+            read_to: found.read_to,
+            bytes: 0,
+            events: Vec::new(),
+        };
+        let reader = self.want.subscription;
+        let keep = lasting == Lasting::Committed && self.recent.is_awaited(reader, found.read_to);
+        let stopped = self.recall(known, &mut taking).is_break() || {
+            let _turn = keep.then(|| self.recent.turn(taking.read_to));
+            self.recall(known, &mut taking).is_break()
+                || self.read_rows(tx, known, end, &mut taking, keep)?
+        };
+        self.recent.note(reader, taking.read_to);
+        found.read_to = taking.read_to;
+        found.events = Arc::new(taking.events);
         if stopped {
             found.more = true;
         } else {
@@ -194,6 +214,50 @@ impl Scan {
         Ok(())
     }
 
+    /// Takes what another subscription of this process has read before.
+    fn recall(&self, known: Known, taking: &mut Taking<'_>) -> ControlFlow<()> {
+        let types = &taking.segment.definition.types;
+        while let Some((events, to)) = self.recent.after(taking.read_to, types, known) {
+            for event in events {
+                taking.look_at(event.seq.unwrap_or(to), Some(&event))?;
+            }
+            taking.read_to = to;
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Takes what the log has, and keeps it for others if it should; says whether there may be more.
+    fn read_rows(
+        &self,
+        tx: &Tx<'_>,
+        known: Known,
+        end: i64,
+        taking: &mut Taking<'_>,
+        keep: bool,
+    ) -> Result<bool, Error> {
+        let types = &taking.segment.definition.types;
+        let after = taking.read_to;
+        let mut read = Vec::new();
+        let mut stretch = Stretch::new(tx.conn, after.0, end)?;
+        let stopped = stretch.each(|row| {
+            let seq = row.seq();
+            if !row.is_of(types) {
+                return Ok(taking.look_at(seq, None));
+            }
+            let event = Arc::new(row.event()?);
+            let next = taking.look_at(seq, Some(&event));
+            if keep && taking.read_to == seq {
+                read.push(event);
+            }
+            Ok(next)
+        })?;
+        if keep {
+            let part = (after, taking.read_to);
+            self.recent.keep(part, types, known, read);
+        }
+        Ok(stopped)
+    }
+
     /// The last place that readers may act on.
     fn readable(&self, tx: &Tx<'_>) -> Result<i64, Error> {
         // The end is read before the synced place: a sync in between only shows more.
@@ -201,6 +265,42 @@ impl Scan {
         match &self.presence {
             Some(presence) => Ok(end.min(readable(presence, identity::incarnation(tx.conn)?))),
             None => Ok(end),
+        }
+    }
+}
+
+/// What a look has taken so far, and what bounds it.
+struct Taking<'s> {
+    segment: &'s Segment,
+    max: usize,
+    rows_left: usize,
+    /// Everything up to here was looked at.
+    read_to: Seq,
+    bytes: usize,
+    events: Vec<Arc<Event>>,
+}
+
+impl Taking<'_> {
+    /// Looks at the next row, and the event in it if it is of the right type; says to stop at a bound,
+    /// before the row or after it.
+    fn look_at(&mut self, seq: Seq, event: Option<&Arc<Event>>) -> ControlFlow<()> {
+        if self.rows_left == 0 {
+            return ControlFlow::Break(());
+        }
+        self.rows_left -= 1;
+        if let Some(event) = event
+            && self.segment.takes(&event.event_type, &event.payload)
+        {
+            self.bytes += event.payload.as_str().len();
+            if !self.events.is_empty() && self.bytes > CLAIM_BYTES_MAX {
+                return ControlFlow::Break(());
+            }
+            self.events.push(Arc::clone(event));
+        }
+        self.read_to = seq;
+        match self.events.len() == self.max {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
         }
     }
 }
