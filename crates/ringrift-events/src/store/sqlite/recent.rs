@@ -78,15 +78,19 @@ struct Part {
     after: Seq,
     to: Seq,
     events: Arc<Vec<Arc<Event>>>,
+    bytes: usize,
 }
 
 impl Part {
-    fn bytes(&self) -> usize {
-        let events = self.events.iter();
-        events
-            .map(|event| EVENT_BYTES + event.payload.as_str().len())
-            .sum()
+    /// Whether it holds what a transaction would read of these types.
+    fn serves(&self, types: &TypeSet, known: Known) -> bool {
+        self.version == known.version && self.types.covers(types)
     }
+}
+
+fn bytes_of(events: &[Arc<Event>]) -> usize {
+    let payloads = events.iter().map(|event| event.payload.as_str().len());
+    EVENT_BYTES * events.len() + payloads.sum::<usize>()
 }
 
 /// What is kept.
@@ -103,8 +107,8 @@ struct Parts {
     bytes: usize,
     /// Up to where each has read.
     places: HashMap<SubscriptionId, Seq>,
-    /// From where on a thread reads just now, to keep it.
-    turns: Vec<Seq>,
+    /// From where on a thread reads just now, to keep it, and what.
+    turns: Vec<(Seq, TypeSet)>,
 }
 
 impl Recent {
@@ -120,28 +124,19 @@ impl Recent {
         types: &TypeSet,
         known: Known,
     ) -> Option<(impl Iterator<Item = Arc<Event>> + use<>, Seq)> {
-        let part = {
+        let (events, to) = {
             let kept = self.lock();
             let fits = |part: &&Part| {
-                part.version == known.version
-                    && part.after <= after
-                    && after < part.to.min(known.to)
-                    && part.types.covers(types)
+                part.serves(types, known) && part.after <= after && after < part.to.min(known.to)
             };
-            kept.parts
-                .iter()
-                .filter(fits)
-                .max_by_key(|part| part.to)?
-                .clone()
+            let fitting = kept.parts.iter().filter(fits);
+            let part = fitting.max_by_key(|part| part.to)?;
+            (Arc::clone(&part.events), part.to.min(known.to))
         };
-        let to = part.to.min(known.to);
         let place = |event: &Arc<Event>| event.seq.unwrap_or(Seq::START);
-        let from = part.events.partition_point(|event| place(event) <= after);
-        let until = part.events.partition_point(|event| place(event) <= to);
-        Some((
-            (from..until).map(move |at| Arc::clone(&part.events[at])),
-            to,
-        ))
+        let from = events.partition_point(|event| place(event) <= after);
+        let until = events.partition_point(|event| place(event) <= to);
+        Some(((from..until).map(move |at| Arc::clone(&events[at])), to))
     }
 
     /// Notes how far a subscription has read.
@@ -165,23 +160,21 @@ impl Recent {
         others.any(|(_, place)| (after.0 - place.0).abs() <= NEAR)
     }
 
-    /// Begins to read what comes after `after`, to keep it; waits for another thread that reads it
-    /// already, since what it keeps is most likely the same.
-    pub(crate) fn turn(&self, after: Seq) -> Turn<'_> {
+    /// Begins to read what comes after `after`, to keep it; waits for another thread that reads it already, since
+    /// what that one keeps most likely serves this one too.
+    pub(crate) fn turn(&self, after: Seq, types: &TypeSet) -> Turn<'_> {
         let is_read = |kept: &mut Parts| {
             let claim = CLAIM_EVENTS_MAX as i64;
-            let mut ahead = kept.turns.iter().map(|from| after.0 - from.0);
-            ahead.any(|ahead| (0..claim).contains(&ahead))
+            let mut turns = kept.turns.iter();
+            turns.any(|(from, read)| (0..claim).contains(&(after.0 - from.0)) && read.covers(types))
         };
         let waited = self
             .turn_ended
             .wait_timeout_while(self.lock(), TURN_WAIT, is_read);
         let (mut kept, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        kept.turns.push(after);
-        Turn {
-            recent: self,
-            after,
-        }
+        let read = (after, types.clone());
+        kept.turns.push(read.clone());
+        Turn { recent: self, read }
     }
 
     /// Keeps all events of `types` after `after` up to `to`, as a committed transaction reads them.
@@ -200,19 +193,21 @@ impl Recent {
             types: types.clone(),
             after,
             to,
+            bytes: bytes_of(&events),
             events: Arc::new(events),
         };
         let mut gone = Vec::new();
         let mut kept = self.lock();
-        kept.bytes += part.bytes();
+        kept.bytes += part.bytes;
         kept.parts.push_back(part);
         while (kept.bytes > BYTES_MAX || kept.parts.len() > PARTS_MAX)
             && let Some(oldest) = kept.parts.pop_front()
         {
-            kept.bytes -= oldest.bytes();
+            kept.bytes -= oldest.bytes;
             gone.push(oldest);
         }
-        // What goes is let go once others may look.
+        // Its memory goes by this thread, once others may look: most of it was made by readers, and
+        // whoever runs handlers would wait for them to give it back.
         drop(kept);
         drop(gone);
     }
@@ -228,13 +223,13 @@ impl Recent {
 /// A thread reads to keep.
 pub(crate) struct Turn<'a> {
     recent: &'a Recent,
-    after: Seq,
+    read: (Seq, TypeSet),
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut kept = self.recent.lock();
-        if let Some(at) = kept.turns.iter().position(|after| *after == self.after) {
+        if let Some(at) = kept.turns.iter().position(|read| *read == self.read) {
             kept.turns.swap_remove(at);
         }
         drop(kept);

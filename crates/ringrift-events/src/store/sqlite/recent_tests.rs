@@ -260,11 +260,11 @@ fn who_reads_what_another_thread_reads_waits_for_it() {
     for _ in 0..20 {
         two.recent.forget();
         let (recent, both) = (&two.recent, Barrier::new(2));
-        let turn = recent.turn(Seq(10));
+        let turn = recent.turn(Seq(10), &TypeSet::All);
         std::thread::scope(|scope| {
             let waits = scope.spawn(|| {
                 both.wait();
-                let _turn = recent.turn(Seq(12));
+                let _turn = recent.turn(Seq(12), &TypeSet::All);
                 recent.after(Seq(12), &TypeSet::All, known).is_some()
             });
             both.wait();
@@ -276,7 +276,7 @@ fn who_reads_what_another_thread_reads_waits_for_it() {
         });
     }
     // Elsewhere in the log nobody waits, and nobody waits for ever.
-    let _one = two.recent.turn(Seq(1_000_000));
-    let _two = two.recent.turn(Seq(10));
-    let _again = two.recent.turn(Seq(11));
+    let _one = two.recent.turn(Seq(1_000_000), &TypeSet::All);
+    let _two = two.recent.turn(Seq(10), &TypeSet::All);
+    let _again = two.recent.turn(Seq(11), &TypeSet::All);
 }

@@ -196,7 +196,8 @@ impl Scan {
         let reader = self.want.subscription;
         let keep = lasting == Lasting::Committed && self.recent.is_awaited(reader, found.read_to);
         let stopped = self.recall(known, &mut taking).is_break() || {
-            let _turn = keep.then(|| self.recent.turn(taking.read_to));
+            let types = &segment.definition.types;
+            let _turn = keep.then(|| self.recent.turn(taking.read_to, types));
             self.recall(known, &mut taking).is_break()
                 || self.read_rows(tx, known, end, &mut taking, keep)?
         };
