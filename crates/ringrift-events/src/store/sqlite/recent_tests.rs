@@ -4,11 +4,13 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::event::EventType;
+use crate::store::Pending;
 use crate::store::deliveries::Want;
 use crate::store::log::{Batch, Draft, Durability};
 use crate::store::registry::ProcessIdentity;
 use crate::store::sqlite::connection::{Use, connect};
 use crate::store::sqlite::registry::Join;
+use crate::store::sqlite::request::{Reading, Request as _};
 use crate::store::sqlite::testing::TestDatabase;
 use crate::store::sqlite::verb::{Question as _, Tx, Verb as _};
 use crate::store::sqlite::verbs::append::Append;
@@ -279,4 +281,25 @@ fn who_reads_what_another_thread_reads_waits_for_it() {
     let _one = two.recent.turn(Seq(1_000_000), &TypeSet::All);
     let _two = two.recent.turn(Seq(10), &TypeSet::All);
     let _again = two.recent.turn(Seq(11), &TypeSet::All);
+}
+
+#[test]
+fn a_reader_gives_way_to_one_a_little_behind_it_and_not_for_ever() {
+    let two = Two::new();
+    let at = |id: SubscriptionId, place: i64| {
+        two.recent.note(id, Seq(place));
+        Reading::new(two.scan(id, 1, &two.recent), Pending::channel().0)
+    };
+    let mut here = at(two.first, 1_000_000);
+    for other in [1_000_000, 1_000_001, 1_000_000 - NEAR - 1] {
+        assert!(!here.gives_way(&at(two.second, other)), "{other}");
+    }
+    let unknown = Reading::new(
+        two.scan(two.second, 1, &Arc::default()),
+        Pending::channel().0,
+    );
+    assert!(!here.gives_way(&unknown));
+    let behind = at(two.second, 1_000_000 - NEAR);
+    let gave_way = (0..100).filter(|_| here.gives_way(&behind));
+    assert_eq!(gave_way.count(), 32);
 }
