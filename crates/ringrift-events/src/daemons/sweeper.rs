@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::daemon::{Daemon, DaemonContext};
 use crate::log::{EventLog, Level};
-use crate::store::registry::{Liveness, ProcessState};
 use crate::store::upkeep::{SweepRules, Swept};
 use crate::store::{Error, Store};
 
@@ -84,18 +83,6 @@ impl Sweeper {
     }
 }
 
-/// Whether the process that holds a role is stopped or stuck: its lock stays, so somebody else must
-/// do its work until it goes on. The work must be safe from several processes at once.
-pub(super) fn host_hangs(store: &dyn Store, role: &str) -> Result<bool, Error> {
-    let Some(host) = store.elected(role).wait()? else {
-        return Ok(false);
-    };
-    let processes = store.processes().wait()?;
-    let hangs =
-        |process: &ProcessState| process.process.id == host && process.liveness == Liveness::Hung;
-    Ok(processes.iter().any(hangs))
-}
-
 impl Daemon for Sweeper {
     fn run(&mut self, context: &DaemonContext) -> Result<(), String> {
         let mut retained_at: Option<Duration> = None;
@@ -116,7 +103,9 @@ impl Daemon for Sweeper {
                 }
                 Ok(false) if now.saturating_sub(looked_at) >= HOST_LOOK_EVERY => {
                     looked_at = now;
-                    match host_hangs(&*self.store, ROLE) {
+                    // The lock of one that is stopped or stuck stays: somebody else does its work until
+                    // it goes on, which is safe from several processes at once.
+                    match self.store.host_hangs(ROLE).wait() {
                         Ok(true) => self.sweep(false),
                         Ok(false) => Ok(()),
                         Err(error) => Err(error),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::daemon::{Daemon, DaemonContext};
-use super::sweeper::host_hangs;
 use crate::clock::Time;
 use crate::event::Seq;
 use crate::log::EventLog;
@@ -235,7 +234,8 @@ impl<W: Watch> Daemon for Watcher<W> {
         while !context.is_stopping() {
             let now = context.clock.monotonic();
             let hosts = match self.store.elect(self.watch.name()).wait() {
-                Ok(false) => host_hangs(&*self.store, self.watch.name()),
+                // The lock of one that is stopped or stuck stays: somebody else watches meanwhile.
+                Ok(false) => self.store.host_hangs(self.watch.name()).wait(),
                 other => other,
             };
             context.standby(matches!(hosts, Ok(false)));

@@ -46,6 +46,17 @@ pub enum Liveness {
     Dead,
 }
 
+impl Liveness {
+    /// Whether it can never write again.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        match self {
+            Liveness::Left | Liveness::Dead => true,
+            Liveness::Alive | Liveness::Hung => false,
+        }
+    }
+}
+
 /// What a handler runs at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Running {
@@ -299,6 +310,9 @@ pub trait Registry: Send + Sync {
 
     /// Who hosts a role, if anybody does.
     fn elected(&self, role: &str) -> Pending<Option<ProcessId>>;
+
+    /// Whether the host of a role is [`Liveness::Hung`]: its lock stays, so that nobody else is elected.
+    fn host_hangs(&self, role: &str) -> Pending<bool>;
 
     /// Writes how this process's daemons stand; one row a daemon.
     fn report_daemons(&self, states: Vec<DaemonState>) -> Pending<()>;

@@ -209,6 +209,12 @@ fn what_was_settled_stays_settled(harness: &dyn Harness) -> Check {
     Ok(())
 }
 
+/// Whether the hosts of three roles hang, the last of which has none.
+fn hangs(bench: &Bench) -> Result<[bool; 3], crate::store::Error> {
+    let of = |role: &str| bench.store.host_hangs(role).wait();
+    Ok([of("ALERTS")?, of("SWEEPER")?, of("PIPELINE_WATCH")?])
+}
+
 fn a_hung_process_loses_its_claims_and_its_late_answer_is_refused(harness: &dyn Harness) -> Check {
     let (one, two) = (Bench::new(harness), Bench::new(harness));
     let id = one.subscribe(Bench::durable("d"))?;
@@ -216,6 +222,9 @@ fn a_hung_process_loses_its_claims_and_its_late_answer_is_refused(harness: &dyn 
     let seqs = one.publish(2)?;
     let claim = one.claimed(id, 2)?;
     let _slot = one.start(id, &claim.events[0]);
+    one.store.elect("ALERTS").wait()?;
+    two.store.elect("SWEEPER").wait()?;
+    same!(hangs(&two)?, [false; 3], "they live");
     harness.hang(&one.store);
     let states = two.store.processes().wait()?;
     let state = states
@@ -225,6 +234,11 @@ fn a_hung_process_loses_its_claims_and_its_late_answer_is_refused(harness: &dyn 
         state.map(|state| state.liveness),
         Some(Liveness::Hung),
         "it shows as hung"
+    );
+    same!(
+        hangs(&two)?,
+        [true, false, false],
+        "and as the host of its role"
     );
     let swept = take_over(&two)?;
     same!(

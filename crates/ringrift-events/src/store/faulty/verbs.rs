@@ -293,6 +293,10 @@ impl Registry for FaultyStore {
         self.through(Effect::Reads, "elected", |s| s.elected(role))
     }
 
+    fn host_hangs(&self, role: &str) -> Pending<bool> {
+        self.through(Effect::Reads, "host hangs", |s| s.host_hangs(role))
+    }
+
     fn report_daemons(&self, states: Vec<DaemonState>) -> Pending<()> {
         self.through(Effect::Writes, "report daemons", |s| {
             s.report_daemons(states)

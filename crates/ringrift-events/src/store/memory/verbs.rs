@@ -13,8 +13,8 @@ use crate::store::deliveries::{
 use crate::store::letters::{Acted, Letter, LetterAct, LetterFilter, Seen};
 use crate::store::log::{Appended, Batch, EventRef, Head, Logged, OnCommit, Page, TypeSet};
 use crate::store::registry::{
-    Command, Counters, DaemonState, DeclaredType, Fact, FactFilter, ProcessState, Recent, Running,
-    Slot,
+    Command, Counters, DaemonState, DeclaredType, Fact, FactFilter, Liveness, ProcessState, Recent,
+    Running, Slot,
 };
 use crate::store::subscriptions::{
     Definition, SeekTo, Sought, Subscribed, SubscriptionId, SubscriptionState,
@@ -281,6 +281,17 @@ impl Registry for MemoryStore {
 
     fn elected(&self, role: &str) -> Pending<Option<ProcessId>> {
         self.verb(|world, _| Ok(world.roles.get(role).copied()))
+    }
+
+    fn host_hangs(&self, role: &str) -> Pending<bool> {
+        self.verb(|world, _| {
+            let host = world.roles.get(role);
+            let states = world.process_states();
+            let mut hung = states
+                .iter()
+                .filter(|state| state.liveness == Liveness::Hung);
+            Ok(hung.any(|state| Some(&state.process.id) == host))
+        })
     }
 
     fn report_daemons(&self, states: Vec<DaemonState>) -> Pending<()> {

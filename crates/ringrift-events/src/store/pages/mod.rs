@@ -36,7 +36,7 @@ pub(crate) use futex::pause;
 pub(crate) use holder::{OldestReader, command_line, oldest_reader, write_lock_holder};
 pub(crate) use locks::{any_user, excluder, posix_locks};
 pub(crate) use own::{OwnPage, PAGE_MAGIC, micros};
-pub(crate) use peer::{Seen, Watch, glance, look};
+pub(crate) use peer::{Life, Seen, Watch, glance, life, look};
 pub(crate) use rides::{Passenger, RIDE_BYTES, Rides, Rode};
 pub(crate) use roles::{Roles, elected};
 pub(crate) use shared::SharedPage;

@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::kernel;
 use super::layout::{
-    BeatCells, BlockedCells, CODE_WORDS, COMMAND_WORDS, GROUP_WORDS, GroupCells, HeadCells,
-    PageCells, RING, RecentCells, SLOTS, STEP_WORDS, SlotCells,
+    BeatCells, BlockedCells, CODE_WORDS, COMMAND_WORDS, HeadCells, PageCells, RING, RecentCells,
+    SLOTS, STEP_WORDS, SlotCells,
 };
 use super::memory::Group;
 use super::own::{PAGE_MAGIC, micros};
@@ -80,71 +80,111 @@ pub(crate) struct Seen {
     pub(crate) group: Option<Group>,
 }
 
+/// How a page's process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Life {
+    /// By its lock and its last beat.
+    pub(crate) liveness: Liveness,
+    /// Its lease ran out. Always true of a dead one.
+    pub(crate) lease_ran_out: bool,
+}
+
 /// Reads one page. `None` when there is none. On a database thread.
 pub(crate) fn look(side: &Side, process: ProcessId, watch: Watch) -> Result<Option<Seen>, Error> {
-    let path = side.page_path(process);
-    let trouble = |e: &io::Error| refused("read", &path, e);
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(trouble(&e)),
+    let page = read(side, process, watch, size_of::<PageCells>())?;
+    Ok(page.map(|(head, life, stable)| {
+        let mut seen = Seen {
+            process,
+            pid: head.pid,
+            liveness: life.liveness,
+            lease_ran_out: life.lease_ran_out,
+            beat_at: Time(0),
+            counters: Counters::default(),
+            polled_to: Seq::START,
+            running: None,
+            recent: Vec::new(),
+            blocked_by: None,
+            hosts: Vec::new(),
+            stalls: Vec::new(),
+            load: Load::default(),
+            cycles: Vec::new(),
+            group: None,
+        };
+        if let Some(stable) = stable {
+            stable.tell(&mut seen);
+        }
+        seen
+    }))
+}
+
+/// How a process lives, and nothing else of its page: a hundredth of a whole one is read. `None`
+/// when there is none. On a database thread.
+pub(crate) fn life(side: &Side, process: ProcessId, watch: Watch) -> Result<Option<Life>, Error> {
+    let page = read(side, process, watch, BLOCKED.0)?;
+    Ok(page.map(|(_, life, _)| life))
+}
+
+/// Reads the first bytes of a page, its beats among them. What it says is known of a page of this
+/// layout and database alone.
+fn read(
+    side: &Side,
+    process: ProcessId,
+    watch: Watch,
+    bytes: usize,
+) -> Result<Option<(Head, Life, Option<Stable>)>, Error> {
+    let trouble = |e: &io::Error| refused("read", &side.page_path(process), e);
+    let Some((file, locked)) = open(side, process).map_err(|e| trouble(&e))? else {
+        return Ok(None);
     };
-    let locked = kernel::is_locked(&file).map_err(|e| trouble(&e))?;
-    let first = Reading::of(&file).map_err(|e| trouble(&e))?;
+    let first = Reading::of(&file, bytes).map_err(|e| trouble(&e))?;
     let head = first.head();
-    let mut seen = Seen {
-        process,
-        pid: head.pid,
-        liveness: if head.state == 2 {
-            Liveness::Left
-        } else {
-            Liveness::Dead
+    let mut life = Life {
+        liveness: match head.state {
+            2 => Liveness::Left,
+            _ => Liveness::Dead,
         },
         lease_ran_out: true,
-        beat_at: Time(0),
-        counters: Counters::default(),
-        polled_to: Seq::START,
-        running: None,
-        recent: Vec::new(),
-        blocked_by: None,
-        hosts: Vec::new(),
-        stalls: Vec::new(),
-        load: Load::default(),
-        cycles: Vec::new(),
-        group: None,
     };
+    let lives = locked && life.liveness != Liveness::Left;
     if side.judge(&head, PAGE_MAGIC) != Standing::Ours {
         // Another layout is written by a living process of another version: the lock counts.
-        if locked && seen.liveness != Liveness::Left {
-            seen.liveness = Liveness::Alive;
-            seen.lease_ran_out = false;
+        if lives {
+            life.liveness = Liveness::Alive;
+            life.lease_ran_out = false;
         }
-        return Ok(Some(seen));
+        return Ok(Some((head, life, None)));
     }
     let stable = if locked {
         Stable::of_living(&file, &first).map_err(|e| trouble(&e))?
     } else {
         // Nobody writes any more, unless it ended between the question and the reading: read
         // once more, and what is torn now is torn for ever.
-        let last = Reading::of(&file).map_err(|e| trouble(&e))?;
+        let last = Reading::of(&file, bytes).map_err(|e| trouble(&e))?;
         Stable::of_dead(last)
     };
-    stable.tell(&mut seen, locked, watch);
-    Ok(Some(seen))
+    if lives {
+        life = stable.life(watch);
+    }
+    Ok(Some((head, life, Some(stable))))
 }
 
 /// Whether a page's process lives by its lock alone, and its head. One open and one small read.
 pub(crate) fn glance(side: &Side, process: ProcessId) -> Result<Option<(Head, bool)>, Error> {
-    let path = side.page_path(process);
-    let trouble = |e: &io::Error| refused("read", &path, e);
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(trouble(&e)),
+    let trouble = |e: &io::Error| refused("read", &side.page_path(process), e);
+    let Some((file, locked)) = open(side, process).map_err(|e| trouble(&e))? else {
+        return Ok(None);
     };
-    let locked = kernel::is_locked(&file).map_err(|e| trouble(&e))?;
     let head = head_of(&file).map_err(|e| trouble(&e))?;
     Ok(Some((head, locked)))
+}
+
+/// A page's file, and whether its process has the lock on it.
+fn open(side: &Side, process: ProcessId) -> io::Result<Option<(File, bool)>> {
+    match File::open(side.page_path(process)) {
+        Ok(file) => kernel::is_locked(&file).map(|locked| Some((file, locked))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 /// The head of a side file.
@@ -158,8 +198,8 @@ pub(crate) fn head_of(file: &File) -> io::Result<Head> {
 pub(super) struct Reading(Vec<u8>);
 
 impl Reading {
-    fn of(file: &File) -> io::Result<Reading> {
-        let mut bytes = vec![0; size_of::<PageCells>()];
+    fn of(file: &File, bytes: usize) -> io::Result<Reading> {
+        let mut bytes = vec![0; bytes];
         read_up_to(file, 0, &mut bytes)?;
         Ok(Reading(bytes))
     }
@@ -259,12 +299,14 @@ fn ring_part(index: usize) -> Part {
     (offset_of!(PageCells, ring) + index * size, size)
 }
 
-fn parts() -> impl Iterator<Item = Part> {
+/// The parts of a page's first bytes: its beats, or all there are.
+fn parts(bytes: usize) -> impl Iterator<Item = Part> {
     [beat_part(0), beat_part(1), BLOCKED]
         .into_iter()
         .chain(present::parts())
         .chain((0..SLOTS).map(slot_part))
         .chain((0..RING).map(ring_part))
+        .take_while(move |(at, _)| *at < bytes)
 }
 
 /// A page whose every part is whole, or known not to be.
@@ -276,8 +318,8 @@ pub(super) struct Stable {
 
 impl Stable {
     fn of_living(file: &File, first: &Reading) -> io::Result<Stable> {
-        let mut bytes = Reading::of(file)?;
-        let after = Reading::of(file)?;
+        let mut bytes = Reading::of(file, first.0.len())?;
+        let after = Reading::of(file, first.0.len())?;
         let mut torn = BTreeMap::new();
         for part in differing(first, &after) {
             // Read alone, a part takes a microsecond and not a page's twenty.
@@ -292,7 +334,7 @@ impl Stable {
     /// Its owner may have died while it wrote a part: that part stays odd.
     fn of_dead(bytes: Reading) -> Stable {
         let odd = |part: &Part| bytes.word(part.0) % 2 == 1;
-        let torn = parts()
+        let torn = parts(bytes.0.len())
             .filter(odd)
             .map(|part| (part.0, Stood::Halted))
             .collect();
@@ -316,18 +358,22 @@ impl Stable {
         newest.unwrap_or(beats[0])
     }
 
-    fn group(&self) -> Option<Group> {
-        let bytes = &self.bytes;
-        let at = |of: usize| offset_of!(PageCells, group) + of;
-        let inode = bytes.word(at(offset_of!(GroupCells, inode)));
-        (inode != 0).then(|| Group {
-            path: bytes.text(at(offset_of!(GroupCells, path)), GROUP_WORDS),
-            inode,
-            kills: bytes.word(at(offset_of!(GroupCells, kills))),
-        })
+    /// How its owner, who has the page's lock, lives.
+    fn life(&self, watch: Watch) -> Life {
+        let of_beat = |of: usize| self.bytes.word(self.beat() + of);
+        let beat_us = of_beat(offset_of!(BeatCells, at_boot_us));
+        let silent_us = micros(watch.now).saturating_sub(beat_us);
+        let until = of_beat(offset_of!(BeatCells, lease_until_us));
+        Life {
+            liveness: match silent_us > micros(watch.hung_after) {
+                true => Liveness::Hung,
+                false => Liveness::Alive,
+            },
+            lease_ran_out: micros(watch.now) > until,
+        }
     }
 
-    fn tell(&self, seen: &mut Seen, locked: bool, watch: Watch) {
+    fn tell(&self, seen: &mut Seen) {
         let bytes = &self.bytes;
         let beat = self.beat();
         seen.beat_at = Time(bytes.signed(beat + offset_of!(BeatCells, at)));
@@ -338,19 +384,7 @@ impl Stable {
         recent.sort_by_key(|entry| std::cmp::Reverse(entry.0));
         seen.recent = recent.into_iter().map(|entry| entry.1).collect();
         seen.blocked_by = self.blocked_by();
-        seen.group = self.group();
         self.tell_present(seen);
-        if locked && seen.liveness != Liveness::Left {
-            let beat_us = bytes.word(beat + offset_of!(BeatCells, at_boot_us));
-            let silent_us = micros(watch.now).saturating_sub(beat_us);
-            seen.liveness = if silent_us > micros(watch.hung_after) {
-                Liveness::Hung
-            } else {
-                Liveness::Alive
-            };
-            let until = bytes.word(beat + offset_of!(BeatCells, lease_until_us));
-            seen.lease_ran_out = micros(watch.now) > until;
-        }
     }
 
     fn counters(&self) -> Counters {
@@ -447,7 +481,7 @@ fn differing(before: &Reading, after: &Reading) -> Vec<Part> {
         let version = before.word(part.0);
         version % 2 == 1 || version != after.word(part.0)
     };
-    parts().filter(torn).collect()
+    parts(before.0.len()).filter(torn).collect()
 }
 
 fn read_up_to(file: &File, from: usize, bytes: &mut [u8]) -> io::Result<()> {

@@ -5,9 +5,11 @@ use std::mem::offset_of;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::layout::{
-    CODE_WORDS, CycleCells, FIELDS_WORDS, HOST_VALUES, HostCells, LOAD_VALUES, LoadCells,
-    NAME_WORDS, OBJECT_WORDS, PageCells, SHORT_WORDS, StallCells, TYPE_WORDS,
+    CODE_WORDS, CycleCells, FIELDS_WORDS, GROUP_WORDS, GroupCells, HOST_VALUES, HostCells,
+    LOAD_VALUES, LoadCells, NAME_WORDS, OBJECT_WORDS, PageCells, SHORT_WORDS, StallCells,
+    TYPE_WORDS,
 };
+use super::memory::Group;
 use super::own::{OwnPage, lock, write, write_text};
 use super::peer::{Part, Seen, Stable};
 use crate::clock::Time;
@@ -263,6 +265,7 @@ impl Stable {
     pub(super) fn tell_present(&self, seen: &mut Seen) {
         let values = LOAD.0 + offset_of!(LoadCells, values);
         seen.load = load_of(self.bytes.words(values));
+        seen.group = self.group();
         seen.cycles = (0..CYCLES_SHOWN_MAX)
             .filter_map(|i| self.cycle(i))
             .collect();
@@ -270,6 +273,17 @@ impl Stable {
         seen.stalls = (0..STALLS_SHOWN_MAX)
             .filter_map(|i| self.stall(i))
             .collect();
+    }
+
+    fn group(&self) -> Option<Group> {
+        let bytes = &self.bytes;
+        let at = |of: usize| offset_of!(PageCells, group) + of;
+        let inode = bytes.word(at(offset_of!(GroupCells, inode)));
+        (inode != 0).then(|| Group {
+            path: bytes.text(at(offset_of!(GroupCells, path)), GROUP_WORDS),
+            inode,
+            kills: bytes.word(at(offset_of!(GroupCells, kills))),
+        })
     }
 
     fn cycle(&self, index: usize) -> Option<Cycle> {

@@ -13,8 +13,8 @@ use crate::clock::{Clock, SharedClock, SystemClock, Time};
 use crate::event::{ProcessId, Seq};
 use crate::store::Error;
 use crate::store::pages::{
-    self, Bells, OwnPage, PAGE_MAGIC, Rides, Roles, Seen, SharedPage, Side, Standing, Turnstile,
-    Watch,
+    self, Bells, Life, OwnPage, PAGE_MAGIC, Rides, Roles, Seen, SharedPage, Side, Standing,
+    Turnstile, Watch,
 };
 use crate::store::records::{Present, Stall};
 use crate::store::registry::{Counters, Recent, Running, Slot};
@@ -207,11 +207,19 @@ impl Presence {
 
     /// What a process's page says at this moment; `None` when it has none. On a database thread.
     pub(crate) fn look(&self, process: ProcessId) -> Result<Option<Seen>, Error> {
-        let watch = Watch {
+        pages::look(&self.side, process, self.watch())
+    }
+
+    /// How a process lives, by its page; `None` when it has none. On a database thread.
+    pub(crate) fn life(&self, process: ProcessId) -> Result<Option<Life>, Error> {
+        pages::life(&self.side, process, self.watch())
+    }
+
+    fn watch(&self) -> Watch {
+        Watch {
             now: self.clock.monotonic(),
             hung_after: self.settings.hung_after,
-        };
-        pages::look(&self.side, process, watch)
+        }
     }
 
     /// Writes heartbeat and counters, and extends the lease.

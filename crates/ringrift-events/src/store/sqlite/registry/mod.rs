@@ -20,5 +20,5 @@ pub(crate) use join::{Join, keep_end};
 pub(crate) use news::{ChangeMark, Versions};
 pub(in crate::store::sqlite) use on_store::bells_of;
 pub(crate) use processes::Processes;
-pub(crate) use roles::{Elect, Elected, Resign};
+pub(crate) use roles::{Elect, Elected, HostHangs, Resign};
 pub(crate) use types::{DeclareTypes, DeclaredTypes};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{
     AnswerCommand, ChangeMark, Daemons, DeclareTypes, DeclaredTypes, Elect, Elected, Facts,
-    HasCommands, Processes, Record, ReportDaemons, Resign, SendCommand, ShowCommand, TakeCommands,
+    HasCommands, HostHangs, Processes, Record, ReportDaemons, Resign, SendCommand, ShowCommand,
+    TakeCommands,
 };
 use crate::event::{ProcessId, Seq};
 use crate::store::Pending;
@@ -99,6 +100,13 @@ impl Registry for SqliteStore {
 
     fn elected(&self, role: &str) -> Pending<Option<ProcessId>> {
         self.read(Elected {
+            presence: Arc::clone(&self.presence),
+            role: role.to_owned(),
+        })
+    }
+
+    fn host_hangs(&self, role: &str) -> Pending<bool> {
+        self.read(HostHangs {
             presence: Arc::clone(&self.presence),
             role: role.to_owned(),
         })

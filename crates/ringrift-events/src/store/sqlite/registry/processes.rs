@@ -63,8 +63,8 @@ pub(crate) fn liveness_of(
     if state == "left" {
         return Ok(Some(Liveness::Left));
     }
-    let seen = presence.look(process)?;
-    Ok(Some(seen.map_or(Liveness::Dead, |seen| seen.liveness)))
+    let life = presence.life(process)?;
+    Ok(Some(life.map_or(Liveness::Dead, |life| life.liveness)))
 }
 
 fn is_live(liveness: Liveness) -> bool {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::processes::liveness_of;
 use crate::event::ProcessId;
+use crate::store::registry::Liveness;
 use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::verb::{Plain, Question, Tx};
 use crate::store::{Error, pages};
@@ -63,5 +65,27 @@ impl Question for Elected {
 
     fn run(self, _: &Tx<'_>) -> Result<Option<ProcessId>, Error> {
         pages::elected(self.presence.side(), &self.role)
+    }
+}
+
+/// See [`crate::store::Registry::host_hangs`].
+pub(crate) struct HostHangs {
+    /// Where the files are read.
+    pub(crate) presence: Arc<Presence>,
+    /// Which role.
+    pub(crate) role: String,
+}
+
+impl Plain for HostHangs {}
+
+impl Question for HostHangs {
+    type Answer = bool;
+
+    fn run(self, tx: &Tx<'_>) -> Result<bool, Error> {
+        let Some(host) = pages::elected(self.presence.side(), &self.role)? else {
+            return Ok(false);
+        };
+        let liveness = liveness_of(tx, &self.presence, host)?;
+        Ok(liveness == Some(Liveness::Hung))
     }
 }

@@ -48,8 +48,8 @@ pub(super) fn live_hosts(
 
 /// Hung processes live: they may go on at any moment. One without a page died before it could leave.
 fn lives_now(presence: &Presence, process: ProcessId) -> Result<bool, Error> {
-    let seen = presence.look(process)?;
-    Ok(match seen.map_or(Liveness::Dead, |seen| seen.liveness) {
+    let life = presence.life(process)?;
+    Ok(match life.map_or(Liveness::Dead, |life| life.liveness) {
         Liveness::Alive | Liveness::Hung => true,
         Liveness::Dead | Liveness::Left => false,
     })

@@ -32,10 +32,7 @@ impl Lost {
 
     /// Whether it can never write again.
     pub(crate) fn is_over(&self) -> bool {
-        match self.liveness {
-            Liveness::Dead | Liveness::Left => true,
-            Liveness::Alive | Liveness::Hung => false,
-        }
+        self.liveness.is_over()
     }
 }
 
@@ -52,6 +49,11 @@ pub(crate) fn lost(tx: &Tx<'_>, presence: &Presence) -> Result<Vec<Lost>, Error>
     let mut found = Vec::new();
     for row in rows {
         let (row, process) = row?;
+        // The whole page is read of those that are lost alone.
+        let life = presence.life(process)?;
+        if life.is_some_and(|life| !life.liveness.is_over() && !life.lease_ran_out) {
+            continue;
+        }
         let seen = presence.look(process)?;
         // A row without a page died before it could leave.
         let liveness = seen.as_ref().map_or(Liveness::Dead, |seen| seen.liveness);
