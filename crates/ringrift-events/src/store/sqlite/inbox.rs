@@ -219,7 +219,7 @@ mod tests {
         let larger = |waiting: &mut i32, new: &i32| *waiting > *new;
         inbox.push_before(3, larger).unwrap();
         inbox.push_before(9, larger).unwrap();
-        assert_eq!(inbox.take_now(9), [5, 9, 2, 3, 8, 7, 9]);
+        assert_eq!(inbox.take_now(9, |_| true), [5, 9, 2, 3, 8, 7, 9]);
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Two {
             idempotency_key: None,
             call_site: None,
         };
-        Append(Batch {
+        Append::new(Batch {
             drafts: (0..count).map(draft).collect(),
             durability: Durability::Process,
         })
