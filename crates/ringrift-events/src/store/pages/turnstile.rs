@@ -69,6 +69,16 @@ impl Turnstile {
         }
     }
 
+    /// Takes the turn if it is free, or soon is; otherwise goes away.
+    pub(crate) fn enter_if_free(&self) -> Option<Guard> {
+        let cells = self.shared.cells().filter(|_| self.shared.writable())?;
+        let turn = take_if_free(cells, number_one(cells))?;
+        Some(Guard {
+            shared: Arc::clone(&self.shared),
+            turn: Some(turn),
+        })
+    }
+
     /// Wakes the first in line if nobody has the turn: see [`Guard::end_quietly`].
     pub(crate) fn rest(&self) {
         if let Some(cells) = self.shared.cells()
@@ -121,11 +131,8 @@ impl Drop for Guard {
 
 fn take(cells: &SharedCells, at_most: Duration) -> Option<u64> {
     let turn = number_one(cells);
-    for _ in 0..SPINS {
-        if cells.starving.load(Ordering::SeqCst) == 0 && try_take(cells, turn) {
-            return Some(turn);
-        }
-        std::hint::spin_loop();
+    if let Some(turn) = take_if_free(cells, turn) {
+        return Some(turn);
     }
     if is_full(cells) {
         return None;
@@ -144,6 +151,17 @@ fn take(cells: &SharedCells, at_most: Duration) -> Option<u64> {
 fn number_one(cells: &SharedCells) -> u64 {
     let number = cells.turns.fetch_add(1, Ordering::Relaxed);
     u64::from(number) << 32 | u64::from(std::process::id())
+}
+
+/// Looks for as long as a short transaction takes, past those who do not wait too long.
+fn take_if_free(cells: &SharedCells, turn: u64) -> Option<u64> {
+    for _ in 0..SPINS {
+        if cells.starving.load(Ordering::SeqCst) == 0 && try_take(cells, turn) {
+            return Some(turn);
+        }
+        std::hint::spin_loop();
+    }
+    None
 }
 
 fn try_take(cells: &SharedCells, turn: u64) -> bool {

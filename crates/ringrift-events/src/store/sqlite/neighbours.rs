@@ -31,6 +31,19 @@ impl Neighbours {
         self.turnstile.as_ref().map(|line| line.enter(at_most))
     }
 
+    /// The same where nobody has it, and where nobody takes turns.
+    pub(super) fn enter_if_free(&self) -> Option<Option<Guard>> {
+        match &self.turnstile {
+            Some(line) => line.enter_if_free().map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// The rides with whoever has the turn.
+    pub(super) fn rides(&self) -> Option<&Rides> {
+        self.rides.as_ref()
+    }
+
     /// This process wants no turn for a while: see [`Guard::end_quietly`].
     pub(super) fn rest(&self) {
         if let Some(line) = &self.turnstile {

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::recent::NEAR;
 use super::verb::{Listen, Question, Tx, Verb};
+use super::verbs::append::Append;
 use crate::event::Seq;
 use crate::store::Error;
+use crate::store::log::Appended;
 use crate::store::pages::Bells;
 use crate::store::pending::Answer;
 
@@ -49,6 +51,14 @@ pub(super) trait Request: Send {
     fn undoes_itself(&self) -> bool {
         false
     }
+
+    /// The append that it is: see [`Verb::as_append`].
+    fn as_append(&mut self) -> Option<&mut Append> {
+        None
+    }
+
+    /// Another process has made it: keeps that as its result.
+    fn appended(&mut self, _appended: Appended) {}
 
     /// Another process's: nobody here waits for it, and any thread may drop it.
     fn is_neighbours(&self) -> bool {
@@ -162,6 +172,17 @@ impl<V: Verb> Request for Writing<V> {
 
     fn rings(&self) -> Bells {
         self.rings
+    }
+
+    fn as_append(&mut self) -> Option<&mut Append> {
+        self.verb.as_mut()?.as_append()
+    }
+
+    fn appended(&mut self, appended: Appended) {
+        if let Some(answer) = V::appended(appended) {
+            self.verb = None;
+            self.kept.result = Some(Ok(answer));
+        }
     }
 
     fn undoes_itself(&self) -> bool {

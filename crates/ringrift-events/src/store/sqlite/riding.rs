@@ -8,13 +8,14 @@ use std::sync::{Arc, TryLockError};
 use uuid::Uuid;
 
 use super::SqliteStore;
+use super::line::Line;
 use super::request::{Request, Worked};
 use super::verb::{Tx, Verb};
 use super::verbs::append::{Append, ROW_BYTES};
-use crate::clock::Time;
+use crate::clock::{SharedClock, Time};
 use crate::event::{Event, EventId, EventType, Payload, ProcessId, Seq, TraceId};
 use crate::store::log::{Appended, Batch, CallSite, Draft, Durability, OnCommit};
-use crate::store::pages::{Bells, Passenger, RIDE_BYTES, Rode};
+use crate::store::pages::{Bells, Passenger, RIDE_BYTES, Rides, Rode};
 use crate::store::pending::Carrier as _;
 use crate::store::{Error, Pending};
 
@@ -218,6 +219,52 @@ impl Request for Along {
     }
 }
 
+/// Who rides: a process, with its row.
+pub(super) struct Rider<'a> {
+    pub(super) rides: &'a Rides,
+    pub(super) line: &'a Line,
+    pub(super) clock: &'a SharedClock,
+    pub(super) process: ProcessId,
+}
+
+impl Rider<'_> {
+    /// Has the process that is just writing make the append, if it is one that can ride. The caller
+    /// holds [`Line::writing`]: nothing else of this process is written meanwhile, and its answers
+    /// stay in commit order.
+    pub(super) fn ride(&self, batch: &Batch) -> Rode {
+        match batch.drafts.as_slice() {
+            [draft] if self.rides.somebody_writes() && self.can_ride(draft) => {
+                let row = self.line.process_row.load(Ordering::Acquire);
+                let bytes = Ticket::pack(draft, batch.durability, row);
+                self.rides.ride(&bytes)
+            }
+            _ => Rode::Not,
+        }
+    }
+
+    fn can_ride(&self, draft: &Draft) -> bool {
+        let (event, site) = (&draft.event, draft.call_site.as_ref());
+        draft.idempotency_key.is_none()
+            && event.origin == self.process
+            && event.payload.as_str().len() < RIDE_BYTES
+            && site.is_none_or(|site| site.file().len() <= CallSite::FILE_BYTES_MAX)
+            // What was committed before it is answered before it.
+            && self.line.syncing.load(Ordering::Acquire) == 0
+            && self.line.poisoned().is_none()
+            // The time of a rehearsal is its own.
+            && self.clock.timers().is_none()
+    }
+}
+
+/// What its own process would have answered.
+pub(super) fn appended(seq: i64, at: i64) -> Appended {
+    Appended {
+        seq: Seq(seq),
+        committed_at: Time(at),
+        duplicate_of: None,
+    }
+}
+
 impl SqliteStore {
     /// Appends for a caller that waits on this thread: along with the process that is just writing,
     /// if there is one.
@@ -226,29 +273,24 @@ impl SqliteStore {
         batch: Batch,
         then: Option<OnCommit>,
     ) -> Pending<Vec<Appended>> {
-        // Nothing else of this process is written meanwhile: its answers stay in commit order.
         let writing = match self.line.writing.try_lock() {
             Ok(writing) => writing,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return self.append_with(Append::new(batch), then),
         };
-        let append = match self.ride(&batch) {
+        let mut append = Append::new(batch);
+        match self.ride(append.batch()) {
             Rode::Committed { seq, at } => {
-                let appended = Appended {
-                    seq: Seq(seq),
-                    committed_at: Time(at),
-                    duplicate_of: None,
-                };
                 let (answer, pending) = self.carried(then);
-                self.line
-                    .answer_here(Box::new(Worked::new(Ok(vec![appended]), answer)));
+                let request = Worked::new(Ok(vec![appended(seq, at)]), answer);
+                self.line.answer_here(Box::new(request));
                 drop(writing);
                 self.line.carry();
                 return pending;
             }
-            Rode::Not => Append::new(batch),
-            Rode::Unknown => Append::once_more(batch),
-        };
+            Rode::Not => {}
+            Rode::Unknown => append.repeat(),
+        }
         drop(writing);
         self.append_with(append, then)
     }
@@ -265,33 +307,24 @@ impl SqliteStore {
     }
 
     fn ride(&self, batch: &Batch) -> Rode {
-        let ([draft], Some(rides)) = (batch.drafts.as_slice(), &self.rides) else {
+        let Some(rides) = &self.rides else {
             return Rode::Not;
         };
-        if !rides.somebody_writes() || !self.may_ride(draft) || self.admit(0).is_err() {
+        let is_next = !self.options.read_only && self.line.writes.is_empty();
+        if !is_next || self.admit(0).is_err() {
             return Rode::Not;
         }
-        let row = self.line.process_row.load(Ordering::Acquire);
-        let rode = rides.ride(&Ticket::pack(draft, batch.durability, row));
+        let rider = Rider {
+            rides,
+            line: &self.line,
+            clock: &self.options.clock,
+            process: self.options.process.id,
+        };
+        let rode = rider.ride(batch);
         if !matches!(rode, Rode::Committed { .. }) {
             self.line.release(0);
         }
         rode
-    }
-
-    fn may_ride(&self, draft: &Draft) -> bool {
-        let (event, site) = (&draft.event, draft.call_site.as_ref());
-        let is_plain = draft.idempotency_key.is_none()
-            && event.origin == self.options.process.id
-            && event.payload.as_str().len() < RIDE_BYTES
-            && site.is_none_or(|site| site.file().len() <= CallSite::FILE_BYTES_MAX);
-        // What came before it is answered before it, and the time of a rehearsal is its own.
-        is_plain
-            && self.line.writes.is_empty()
-            && self.line.syncing.load(Ordering::Acquire) == 0
-            && self.line.poisoned().is_none()
-            && !self.options.read_only
-            && self.options.clock.timers().is_none()
     }
 }
 

@@ -5,7 +5,7 @@
 //! before the sync, that syncs the WAL first.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -32,10 +32,10 @@ pub(super) struct Committed {
     pub(super) rings: Bells,
 }
 
-/// The writer's way to the syncing thread, which starts with the first batch that needs it.
+/// The writer's way to the disk: a thread that syncs, which starts with the first batch that is
+/// passed to it, or the writer itself where nothing could be committed meanwhile.
 pub(super) struct Syncer {
-    line: Arc<Line>,
-    neighbours: Arc<Neighbours>,
+    here: Sync,
     database: PathBuf,
     inbox: Option<Arc<Inbox<Committed>>>,
 }
@@ -43,25 +43,29 @@ pub(super) struct Syncer {
 impl Syncer {
     pub(super) fn new(line: Arc<Line>, neighbours: Arc<Neighbours>, database: PathBuf) -> Syncer {
         Syncer {
-            line,
-            neighbours,
+            here: Sync::new(line, neighbours, &database),
             database,
             inbox: None,
         }
     }
 
     /// Takes a committed batch over. Answers come in the order in which batches were passed.
-    pub(super) fn pass(&mut self, batch: Committed) {
-        self.line.syncing.fetch_add(1, Ordering::AcqRel);
+    /// `more_waits` to be committed: then that goes on while this one is synced.
+    pub(super) fn pass(&mut self, batch: Committed, more_waits: bool) {
+        let before = self.here.line.syncing.fetch_add(1, Ordering::AcqRel);
+        if before == 0 && !more_waits {
+            self.here.sync(vec![batch]);
+            return;
+        }
         let inbox = match self.started() {
             Ok(inbox) => inbox,
             Err(error) => {
-                fail(&self.line, vec![batch], &error.message);
+                fail(&self.here.line, vec![batch], &error.message);
                 return;
             }
         };
         if let Err(batch) = inbox.push(batch) {
-            fail(&self.line, vec![batch], "the syncing thread has ended");
+            fail(&self.here.line, vec![batch], "the syncing thread has ended");
         }
     }
 
@@ -70,16 +74,15 @@ impl Syncer {
             return Ok(Arc::clone(inbox));
         }
         let inbox = Arc::new(Inbox::new());
-        let thread = Sync {
-            line: Arc::clone(&self.line),
-            neighbours: Arc::clone(&self.neighbours),
-            wal: super::housekeeper::wal_of(&self.database),
-            inbox: Arc::clone(&inbox),
-        };
-        let guard = self.line.threads.enter();
+        let Sync {
+            line, neighbours, ..
+        } = &self.here;
+        let mut thread = Sync::new(Arc::clone(line), Arc::clone(neighbours), &self.database);
+        let batches = Arc::clone(&inbox);
+        let guard = line.threads.enter();
         keeper()?.spawn("rr-db-sync", move || {
             let _guard = guard;
-            thread.run();
+            thread.run(&batches);
         })?;
         self.inbox = Some(Arc::clone(&inbox));
         Ok(inbox)
@@ -98,32 +101,40 @@ impl Drop for Syncer {
 struct Sync {
     line: Arc<Line>,
     neighbours: Arc<Neighbours>,
-    wal: PathBuf,
-    inbox: Arc<Inbox<Committed>>,
+    name: PathBuf,
+    /// Kept open: SQLite deletes the WAL only with the store's last connection, and the writer's
+    /// outlives this.
+    wal: Option<File>,
 }
 
 impl Sync {
-    fn run(&self) {
-        // Kept open: SQLite deletes the WAL only with the store's last connection, and the
-        // writer's outlives this.
-        let mut wal = None;
+    fn new(line: Arc<Line>, neighbours: Arc<Neighbours>, database: &Path) -> Sync {
+        Sync {
+            line,
+            neighbours,
+            name: super::housekeeper::wal_of(database),
+            wal: None,
+        }
+    }
+
+    fn run(&mut self, batches: &Inbox<Committed>) {
         loop {
-            match self.inbox.take(BATCHES_AT_ONCE, NAP, |_| true) {
-                Taken::Some(batches) => self.sync(&mut wal, batches),
+            match batches.take(BATCHES_AT_ONCE, NAP, |_| true) {
+                Taken::Some(batches) => self.sync(batches),
                 Taken::Nothing => {}
                 Taken::Closed => return,
             }
         }
     }
 
-    fn sync(&self, wal: &mut Option<File>, batches: Vec<Committed>) {
+    fn sync(&mut self, batches: Vec<Committed>) {
         if self.line.poisoned().is_some() {
             fail(&self.line, batches, "an earlier sync failed");
             return;
         }
         let sync_to = batches.iter().filter_map(|batch| batch.sync_to).max();
         if sync_to.is_some()
-            && let Err(error) = self.sync_wal(wal)
+            && let Err(error) = self.sync_wal()
         {
             // The kernel may have dropped the pages and report the next sync as good: nobody may
             // sync again and call it safe.
@@ -148,15 +159,16 @@ impl Sync {
         self.neighbours.ring(rings);
     }
 
-    fn sync_wal(&self, wal: &mut Option<File>) -> std::io::Result<()> {
-        let file = match wal {
+    fn sync_wal(&mut self) -> std::io::Result<()> {
+        let file = match &self.wal {
             Some(file) => file,
             None => {
                 // The file's name must survive too: its directory is synced once.
-                if let Some(folder) = self.wal.parent() {
+                if let Some(folder) = self.name.parent() {
                     File::open(folder)?.sync_all()?;
                 }
-                wal.insert(File::options().read(true).write(true).open(&self.wal)?)
+                self.wal
+                    .insert(File::options().read(true).write(true).open(&self.name)?)
             }
         };
         file.sync_data()

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::verbs::append::Append;
 use crate::clock::Time;
 use crate::event::{ProcessId, Seq};
 use crate::store::Error;
+use crate::store::log::Appended;
 use crate::store::pages::Bells;
 
 /// Plain data: nothing in it owns a descriptor, a waker, a callback or a log subscriber, so that a
@@ -47,6 +49,16 @@ pub(crate) trait Verb: Plain {
     /// Who has something new to look at once it is committed.
     fn rings(&self) -> Bells {
         Bells::WORK
+    }
+
+    /// The append that it is: another process may make it.
+    fn as_append(&mut self) -> Option<&mut Append> {
+        None
+    }
+
+    /// What it answers once another process has made it.
+    fn appended(_appended: Appended) -> Option<Self::Answer> {
+        None
     }
 
     /// Its failure leaves nothing behind that must be undone: what it writes is one statement,

@@ -17,14 +17,14 @@ use super::inbox::Taken;
 use super::line::{Line, Notice};
 use super::neighbours::Neighbours;
 use super::request::Request;
-use super::riding::Along;
+use super::riding::{self, Along, Rider};
 use super::syncer::{Committed, Syncer};
 use super::verb::Tx;
 use super::verbs::head;
 use super::watch::FileWatch;
 use crate::clock::SharedClock;
 use crate::event::ProcessId;
-use crate::store::pages::{Bells, Guard};
+use crate::store::pages::{Bells, Guard, Rode};
 use crate::store::spin::Spin;
 use crate::store::{Error, ErrorCode};
 
@@ -40,6 +40,9 @@ const NAP: Duration = Duration::from_secs(60);
 
 /// Other processes let each other in for at most this long; then it goes without.
 const TURN: Duration = Duration::from_secs(1);
+
+/// How often a single append looks for the turn or a ride before it stands in line.
+const TRIES: u32 = 3;
 
 /// How long the turn is kept for those who went along: most come again as soon as they have their
 /// answers, and one commit then answers all of them.
@@ -119,8 +122,10 @@ impl Writer {
     fn serve(&mut self, batch: Vec<Box<dyn Request>>) {
         let line = Arc::clone(&self.line);
         let _writing = line.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut turn = self.neighbours.enter(TURN);
         let mut waiting = batch;
+        let Some(mut turn) = self.enter(&mut waiting) else {
+            return;
+        };
         loop {
             let along = self.neighbours.passengers();
             let company = u32::try_from(along.len()).unwrap_or(u32::MAX);
@@ -140,6 +145,48 @@ impl Writer {
         if let Some(turn) = turn {
             turn.end_quietly();
         }
+    }
+
+    /// The turn, if there is one to have; `None` where a single append has gone along with the
+    /// process that had it.
+    fn enter(&mut self, waiting: &mut Vec<Box<dyn Request>>) -> Option<Option<Guard>> {
+        for _ in 0..TRIES {
+            if let Some(turn) = self.neighbours.enter_if_free() {
+                return Some(turn);
+            }
+            match self.ride(waiting) {
+                Rode::Committed { seq, at } => {
+                    for mut request in waiting.drain(..) {
+                        request.appended(riding::appended(seq, at));
+                        self.line.answer(request);
+                    }
+                    return None;
+                }
+                Rode::Not => {}
+                Rode::Unknown => break,
+            }
+        }
+        Some(self.neighbours.enter(TURN))
+    }
+
+    fn ride(&self, waiting: &mut [Box<dyn Request>]) -> Rode {
+        let ([request], Some(rides)) = (waiting, self.neighbours.rides()) else {
+            return Rode::Not;
+        };
+        let Some(append) = request.as_append() else {
+            return Rode::Not;
+        };
+        let rider = Rider {
+            rides,
+            line: &self.line,
+            clock: &self.clock,
+            process: self.process,
+        };
+        let rode = rider.ride(append.batch());
+        if rode == Rode::Unknown {
+            append.repeat();
+        }
+        rode
     }
 
     /// One transaction for all, or more where SQLite ended one by itself.
@@ -299,11 +346,12 @@ impl Writer {
                 .into_iter()
                 .for_each(|request| self.line.refuse(request, error.clone())),
             Ok(sync_to) if sync_to.is_some() || self.line.syncing.load(Ordering::Acquire) > 0 => {
-                self.syncer.pass(Committed {
+                let committed = Committed {
                     requests: done,
                     sync_to,
                     rings,
-                });
+                };
+                self.syncer.pass(committed, self.line.writes.is_filled());
             }
             Ok(_) => {
                 done.into_iter()

@@ -41,7 +41,7 @@ fn insert_of(rows: usize) -> String {
 }
 
 /// Appends a batch.
-pub(in crate::store::sqlite) struct Append {
+pub(crate) struct Append {
     batch: Batch,
     /// The row of the process whose events they are, where it is known and another.
     neighbour: Option<i64>,
@@ -59,13 +59,15 @@ impl Append {
         }
     }
 
-    /// The same, where another process was asked to append them and may have done so: then they
-    /// are no duplicates.
-    pub(in crate::store::sqlite) fn once_more(batch: Batch) -> Append {
-        Append {
-            once_more: true,
-            ..Append::new(batch)
-        }
+    /// What is to be appended.
+    pub(in crate::store::sqlite) fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Another process was asked to make it, and may have done so: its events are no duplicates
+    /// then.
+    pub(in crate::store::sqlite) fn repeat(&mut self) {
+        self.once_more = true;
     }
 
     /// For the process with this row.
@@ -120,6 +122,14 @@ impl Verb for Append {
 
     fn power(&self) -> bool {
         self.batch.durability == Durability::Power
+    }
+
+    fn as_append(&mut self) -> Option<&mut Append> {
+        Some(self)
+    }
+
+    fn appended(appended: Appended) -> Option<Vec<Appended>> {
+        Some(vec![appended])
     }
 
     fn undoes_itself(&self) -> bool {

@@ -165,7 +165,9 @@ fn what_another_process_may_have_appended_for_this_one_is_no_duplicate() {
         drafts: vec![first.clone(), second],
         durability: Durability::Process,
     };
-    let appended = log.db.write(Append::once_more(batch)).unwrap();
+    let mut repeated = Append::new(batch);
+    repeated.repeat();
+    let appended = log.db.write(repeated).unwrap();
     let told: Vec<_> = appended
         .iter()
         .map(|one| (one.seq.0, one.duplicate_of))
