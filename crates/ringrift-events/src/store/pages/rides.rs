@@ -45,6 +45,8 @@ const ARRIVED: u64 = 4;
 const RETURNED: u64 = 5;
 /// Its passenger went while the driver had it.
 const ABANDONED: u64 = 6;
+/// Its driver does not know what came of it.
+const UNSURE: u64 = 7;
 
 /// The rides of one database, as one process uses them. Memory and futexes only: fit for any
 /// thread.
@@ -66,7 +68,7 @@ pub(crate) enum Rode {
     },
     /// Nobody did anything with it.
     Not,
-    /// Somebody had it and did not say what became of it.
+    /// Somebody had it and did not say what became of it, or does not know.
     Unknown,
 }
 
@@ -172,6 +174,7 @@ impl Rides {
             match word.state() {
                 ARRIVED => return self.arrived(ride, word),
                 RETURNED if free() => return Rode::Not,
+                UNSURE if free() => return Rode::Unknown,
                 WAITS if !somebody_writes(cells) || waited >= LOOK_EVERY => {
                     if free() {
                         return Rode::Not;
@@ -271,6 +274,13 @@ impl Passenger {
         }
     }
 
+    /// Says that it may be committed or not.
+    pub(crate) fn leave_unsure(self) {
+        if let Some(ride) = self.ride() {
+            self.put_down(ride, self.taken.now(self.owner, UNSURE));
+        }
+    }
+
     fn ride(&self) -> Option<&RideCells> {
         Some(&self.shared.cells()?.rides[self.place])
     }
@@ -287,7 +297,7 @@ impl Passenger {
 
 impl Drop for Passenger {
     fn drop(&mut self) {
-        // Without effect where it has arrived.
+        // Without effect where it was answered.
         if let Some(ride) = self.ride() {
             self.put_down(ride, self.taken.now(self.owner, RETURNED));
         }

@@ -249,6 +249,9 @@ struct Frames {
     /// What this transaction has written so far: SQLite may write headers in it again.
     first: i64,
     end: i64,
+    /// What became of a write that SQLite had been told was done. Nothing of the transaction may be
+    /// committed any more.
+    failed: c_int,
 }
 
 impl Frames {
@@ -258,11 +261,15 @@ impl Frames {
             at: 0,
             first: 0,
             end: 0,
+            failed: ffi::SQLITE_OK,
         }
     }
 
     /// Takes what SQLite writes, and writes by `out` what has to be written now.
     fn write(&mut self, bytes: &[u8], at: i64, out: &mut dyn FnMut(&[u8], i64) -> c_int) -> c_int {
+        if self.failed != ffi::SQLITE_OK {
+            return self.failed;
+        }
         if self.is_page(bytes, at) {
             let header = self.kept.len() - HEADER;
             let commits = self.kept[header..][COMMITS_AT] != [0; 4];
@@ -307,18 +314,18 @@ impl Frames {
 
     /// Writes what is kept.
     fn flush(&mut self, out: &mut dyn FnMut(&[u8], i64) -> c_int) -> c_int {
-        if self.kept.is_empty() {
-            return ffi::SQLITE_OK;
+        if self.failed == ffi::SQLITE_OK && !self.kept.is_empty() {
+            self.failed = out(&self.kept, self.at);
+            self.kept.clear();
         }
-        let code = out(&self.kept, self.at);
-        self.kept.clear();
-        code
+        self.failed
     }
 
     /// The transaction is over. What is still kept was never committed.
     fn forget(&mut self) {
         self.kept.clear();
         (self.first, self.end) = (0, 0);
+        self.failed = ffi::SQLITE_OK;
     }
 }
 

@@ -247,6 +247,7 @@ impl SqliteStore {
             self.admit(verb.bytes())
         };
         match allowed {
+            Err(error) if verb.may_have_applied() => now(&answer, error.unknown_outcome()),
             Err(error) => now(&answer, error),
             Ok(()) => self.push(Box::new(Writing::new(verb, answer)), true),
         }
@@ -322,6 +323,8 @@ fn end(line: &Line, courier: &Mutex<Option<JoinHandle<()>>>) {
         ));
         return;
     }
+    // A caller whose event went along passes its answer on.
+    drop(line.writing.lock());
     line.parcels.close();
     let handle = courier
         .lock()

@@ -25,6 +25,8 @@ struct State<T> {
     queue: VecDeque<T>,
     sleepers: usize,
     closed: bool,
+    /// Some were taken by a thread that has not begun with them.
+    in_hand: bool,
 }
 
 /// What a wait for work came to.
@@ -44,6 +46,7 @@ impl<T> Inbox<T> {
                 queue: VecDeque::new(),
                 sleepers: 0,
                 closed: false,
+                in_hand: false,
             }),
             filled: Condvar::new(),
             length: AtomicUsize::new(0),
@@ -125,7 +128,10 @@ impl<T> Inbox<T> {
         }
         match self.take_from(&mut state, max, fits) {
             taken if taken.is_empty() => Taken::Nothing,
-            taken => Taken::Some(taken),
+            taken => {
+                state.in_hand = true;
+                Taken::Some(taken)
+            }
         }
     }
 
@@ -142,6 +148,17 @@ impl<T> Inbox<T> {
     /// Whether nothing is there. Asks under the lock: what was put in before is seen.
     pub(super) fn is_empty(&self) -> bool {
         self.lock().queue.is_empty()
+    }
+
+    /// The thread that took some has begun with them: what comes now comes after them.
+    pub(super) fn begun(&self) {
+        self.lock().in_hand = false;
+    }
+
+    /// Whether nothing is there, nor taken and not begun with.
+    pub(super) fn is_done(&self) -> bool {
+        let state = self.lock();
+        state.queue.is_empty() && !state.in_hand
     }
 
     /// Waits for the first, at most so long, and does not spin: who waits like this is woken only

@@ -195,9 +195,11 @@ impl Presence {
         self.shared.clone().map(Turnstile::new)
     }
 
-    /// The rides with whoever writes.
+    /// The rides with whoever writes; none in a rehearsal, whose time is its own.
     pub(crate) fn rides(&self) -> Option<Rides> {
-        self.shared.clone().map(Rides::new)
+        let shared = self.shared.clone();
+        let shared = shared.filter(|_| self.clock.timers().is_none());
+        shared.map(Rides::new)
     }
 
     /// The roles this handle hosts.

@@ -123,6 +123,7 @@ pub(super) struct Writing<V: Verb> {
     power: bool,
     rings: Bells,
     undoes_itself: bool,
+    may_have_applied: bool,
     kept: Kept<V::Answer>,
 }
 
@@ -133,8 +134,19 @@ impl<V: Verb> Writing<V> {
             power: verb.power(),
             rings: verb.rings(),
             undoes_itself: verb.undoes_itself(),
+            may_have_applied: verb.may_have_applied(),
             verb: Some(verb),
             kept: Kept::new(answer),
+        }
+    }
+}
+
+impl<V: Verb> Writing<V> {
+    /// An error as its caller is to be told.
+    fn told(&self, error: Error) -> Error {
+        match self.may_have_applied {
+            true => error.unknown_outcome(),
+            false => error,
         }
     }
 }
@@ -144,13 +156,17 @@ impl<V: Verb> Request for Writing<V> {
         let Some(verb) = self.verb.take() else {
             return Ok(());
         };
-        self.kept.keep(verb.run(tx))
+        self.may_have_applied = verb.may_have_applied();
+        let ran = verb.run(tx).map_err(|error| self.told(error));
+        self.kept.keep(ran)
     }
 
     fn refuse(&mut self, error: Error) {
-        self.verb = None;
+        if let Some(verb) = self.verb.take() {
+            self.may_have_applied = verb.may_have_applied();
+        }
         if !matches!(self.kept.result, Some(Err(_))) {
-            self.kept.result = Some(Err(error));
+            self.kept.result = Some(Err(self.told(error)));
         }
     }
 

@@ -12,7 +12,7 @@ use super::line::Line;
 use super::request::{Request, Worked};
 use super::verb::{Tx, Verb};
 use super::verbs::append::{Append, ROW_BYTES};
-use crate::clock::{SharedClock, Time};
+use crate::clock::Time;
 use crate::event::{Event, EventId, EventType, Payload, ProcessId, Seq, TraceId};
 use crate::store::log::{Appended, Batch, CallSite, Draft, Durability, OnCommit};
 use crate::store::pages::{Bells, Passenger, RIDE_BYTES, Rides, Rode};
@@ -146,6 +146,8 @@ pub(super) struct Along {
     passenger: Option<Passenger>,
     append: Option<Append>,
     appended: Option<Appended>,
+    /// It may be committed although it is refused.
+    unsure: bool,
     power: bool,
     bells: Bells,
     bytes: usize,
@@ -169,6 +171,7 @@ impl Along {
             passenger: Some(passenger),
             append: Some(append),
             appended: None,
+            unsure: false,
         }))
     }
 }
@@ -182,16 +185,22 @@ impl Request for Along {
         Ok(())
     }
 
-    fn refuse(&mut self, _error: Error) {
+    fn refuse(&mut self, error: Error) {
         self.appended = None;
+        self.unsure = error.may_have_applied;
     }
 
     fn fill(&mut self) -> bool {
-        if let Some(passenger) = self.passenger.take()
-            && let Some(appended) = self.appended.take()
-            && appended.duplicate_of.is_none()
-        {
-            passenger.arrive(appended.seq.0, appended.committed_at.0);
+        if let Some(passenger) = self.passenger.take() {
+            match &self.appended {
+                Some(Appended {
+                    seq,
+                    committed_at,
+                    duplicate_of: None,
+                }) => passenger.arrive(seq.0, committed_at.0),
+                _ if self.unsure => passenger.leave_unsure(),
+                _ => drop(passenger),
+            }
         }
         true
     }
@@ -223,7 +232,6 @@ impl Request for Along {
 pub(super) struct Rider<'a> {
     pub(super) rides: &'a Rides,
     pub(super) line: &'a Line,
-    pub(super) clock: &'a SharedClock,
     pub(super) process: ProcessId,
 }
 
@@ -251,8 +259,6 @@ impl Rider<'_> {
             // What was committed before it is answered before it.
             && self.line.syncing.load(Ordering::Acquire) == 0
             && self.line.poisoned().is_none()
-            // The time of a rehearsal is its own.
-            && self.clock.timers().is_none()
     }
 }
 
@@ -310,14 +316,13 @@ impl SqliteStore {
         let Some(rides) = &self.rides else {
             return Rode::Not;
         };
-        let is_next = !self.options.read_only && self.line.writes.is_empty();
+        let is_next = !self.options.read_only && self.line.writes.is_done();
         if !is_next || self.admit(0).is_err() {
             return Rode::Not;
         }
         let rider = Rider {
             rides,
             line: &self.line,
-            clock: &self.options.clock,
             process: self.options.process.id,
         };
         let rode = rider.ride(batch);
@@ -329,135 +334,4 @@ impl SqliteStore {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-    use std::thread;
-
-    use super::*;
-    use crate::clock::{Clock as _, SystemClock};
-    use crate::store::log::{EventRef, Log as _};
-    use crate::store::sqlite::testing::TestStore;
-
-    fn draft(origin: ProcessId) -> Draft {
-        let id = EventId::new(&SystemClock);
-        let event = Event {
-            id,
-            event_type: EventType::from_canonical("training_completed"),
-            payload: Payload::from_checked("{\"config_key\":\"square8_2p\"}"),
-            source: "test".to_owned(),
-            key: None,
-            published_at: SystemClock.now(),
-            trace_id: TraceId(id.0),
-            parent_id: None,
-            depth: 0,
-            origin,
-            stage: None,
-            seq: None,
-        };
-        Draft {
-            event: Arc::new(event),
-            idempotency_key: None,
-            call_site: Some(CallSite::here()),
-        }
-    }
-
-    #[test]
-    fn an_event_arrives_as_it_left_and_rubbish_is_none() {
-        let plain = draft(ProcessId::new(&SystemClock));
-        let full = Event {
-            key: Some(String::new()),
-            parent_id: Some(EventId::new(&SystemClock)),
-            depth: 7,
-            stage: Some("évaluation".to_owned()),
-            source: "ü".repeat(100),
-            ..Event::clone(&plain.event)
-        };
-        let full = Draft {
-            event: Arc::new(full),
-            idempotency_key: None,
-            call_site: None,
-        };
-        for (draft, durability) in [(&plain, Durability::Process), (&full, Durability::Power)] {
-            let bytes = Ticket::pack(draft, durability, 42);
-            let ticket = Ticket::unpack(&bytes).unwrap();
-            assert_eq!(
-                format!("{:?}", (draft, durability, 42)),
-                format!(
-                    "{:?}",
-                    (&ticket.draft, ticket.durability, ticket.process_row)
-                )
-            );
-            for end in 0..bytes.len() {
-                assert!(Ticket::unpack(&bytes[..end]).is_none());
-            }
-            assert!(Ticket::unpack(&[&bytes[..], &[0]].concat()).is_none());
-            let mut no_text = bytes.clone();
-            let at = bytes.windows(8).position(|eight| eight == b"training");
-            no_text[at.unwrap()] = 0xFF;
-            assert!(Ticket::unpack(&no_text).is_none());
-        }
-    }
-
-    /// Callers that wait, of as many processes as stores, two threads each.
-    const STORES: usize = 4;
-    const EACH: usize = 300;
-
-    #[test]
-    fn what_goes_along_is_there_once_in_order_and_as_its_own_process_published_it() {
-        let home = TestStore::new();
-        let stores: Vec<_> = (0..STORES)
-            .map(|_| SqliteStore::open(home.options()).unwrap())
-            .collect();
-        let told: Vec<_> = stores
-            .iter()
-            .map(|_| Arc::new(Mutex::new(Vec::new())))
-            .collect();
-        let published: Vec<_> = thread::scope(|scope| {
-            let publishing: Vec<_> = (0..STORES * 2)
-                .map(|thread| {
-                    let (store, told) = (&stores[thread % STORES], &told[thread % STORES]);
-                    scope.spawn(move || publish(store, told))
-                })
-                .collect();
-            let ended = publishing.into_iter().flat_map(|one| one.join().unwrap());
-            ended.collect()
-        });
-        for told in &told {
-            let told = told.lock().unwrap();
-            assert_eq!(told.len(), 2 * EACH);
-            assert!(told.is_sorted(), "answers out of commit order");
-        }
-        let mut places: Vec<_> = published.iter().map(|(seq, ..)| seq.0).collect();
-        places.sort_unstable();
-        assert!(places.into_iter().eq(1..=(2 * STORES * EACH) as i64));
-        for (seq, id, origin) in &published {
-            let logged = home.store.find(EventRef::Id(*id)).wait().unwrap().remove(0);
-            assert_eq!(logged.event.seq, Some(*seq));
-            assert_eq!(logged.event.origin, *origin);
-        }
-        let commits = |store: &Arc<SqliteStore>| store.line.commits.load(Ordering::Acquire);
-        let commits: u64 = stores.iter().map(commits).sum();
-        assert!(
-            commits < (2 * STORES * EACH) as u64,
-            "nobody went along: {commits} commits"
-        );
-    }
-
-    fn publish(store: &SqliteStore, told: &Arc<Mutex<Vec<Seq>>>) -> Vec<(Seq, EventId, ProcessId)> {
-        let one = |_| {
-            let draft = draft(store.process_id());
-            let (id, told) = (draft.event.id, Arc::clone(told));
-            let batch = Batch {
-                drafts: vec![draft],
-                durability: Durability::Process,
-            };
-            let then: OnCommit = Box::new(move |appended| {
-                told.lock().unwrap().push(appended.as_ref().unwrap()[0].seq);
-            });
-            let appended = store.append_here(batch, Some(then)).wait().unwrap();
-            assert_eq!(appended[0].duplicate_of, None);
-            (appended[0].seq, id, store.process_id())
-        };
-        (0..EACH).map(one).collect()
-    }
-}
+mod tests;

@@ -61,6 +61,11 @@ pub(crate) trait Verb: Plain {
         None
     }
 
+    /// It may have taken effect before: a failure leaves open whether it has.
+    fn may_have_applied(&self) -> bool {
+        false
+    }
+
     /// Its failure leaves nothing behind that must be undone: what it writes is one statement,
     /// which SQLite undoes by itself. It then shares a transaction without a savepoint.
     fn undoes_itself(&self) -> bool {

@@ -122,6 +122,7 @@ impl Writer {
     fn serve(&mut self, batch: Vec<Box<dyn Request>>) {
         let line = Arc::clone(&self.line);
         let _writing = line.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        line.writes.begun();
         let mut waiting = batch;
         let Some(mut turn) = self.enter(&mut waiting) else {
             return;
@@ -137,7 +138,7 @@ impl Writer {
             }
             let is_asked =
                 self.neighbours.waiting() > 0 || (company > 0 && line.writes.is_filled());
-            if !is_asked || !turn.as_mut().is_some_and(Guard::go_on) {
+            if !is_asked || line.closing() || !turn.as_mut().is_some_and(Guard::go_on) {
                 break;
             }
             waiting = line.writes.take_now(BATCH_MAX, fits_batch());
@@ -179,7 +180,6 @@ impl Writer {
         let rider = Rider {
             rides,
             line: &self.line,
-            clock: &self.clock,
             process: self.process,
         };
         let rode = rider.ride(append.batch());

@@ -130,6 +130,22 @@ fn a_passenger_that_is_put_down_or_left_behind_writes_for_itself_at_once() {
 }
 
 #[test]
+fn a_driver_that_does_not_know_says_so() {
+    let stop = Stop::new();
+    let turn = stop.turn();
+    std::thread::scope(|scope| {
+        let riding = scope.spawn(|| stop.rides.ride(b"one"));
+        stop.until_waiting(1);
+        for passenger in stop.rides.take() {
+            passenger.leave_unsure();
+        }
+        assert_eq!(riding.join().unwrap(), Rode::Unknown);
+    });
+    drop(turn);
+    assert_eq!(stop.go_along(RIDES), RIDES);
+}
+
+#[test]
 fn what_is_not_what_was_put_in_goes_back() {
     let stop = Stop::new();
     let turn = stop.turn();

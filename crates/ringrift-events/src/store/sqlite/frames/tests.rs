@@ -189,6 +189,25 @@ fn a_failure_is_told_when_the_transaction_commits_and_later_ones_go_on() {
     assert_eq!(calls, [(FRAME, place(0))]);
 }
 
+#[test]
+fn what_sqlite_was_told_is_written_and_could_not_be_fails_the_whole_transaction() {
+    let mut frames = Frames::new();
+    let well = &mut |_: &[u8], _: i64| ffi::SQLITE_OK;
+    let (mut header, page) = ([0; HEADER], [1; PAGE]);
+    let page_at = |frame| place(frame) + HEADER as i64;
+    frames.write(&header, place(0), well);
+    frames.write(&page, page_at(0), well);
+    // SQLite reads, which only fails its statement; there is room again when it commits.
+    let full = &mut |_: &[u8], _: i64| ffi::SQLITE_FULL;
+    assert_eq!(frames.flush(full), ffi::SQLITE_FULL);
+    header[COMMITS_AT].fill(1);
+    assert_eq!(frames.write(&header, place(1), well), ffi::SQLITE_FULL);
+    assert_eq!(frames.write(&page, page_at(1), well), ffi::SQLITE_FULL);
+    frames.forget();
+    assert_eq!(frames.write(&header, place(0), well), ffi::SQLITE_OK);
+    assert_eq!(frames.write(&page, page_at(0), well), ffi::SQLITE_OK);
+}
+
 /// System calls of this thread that wrote.
 fn writes() -> u64 {
     let io = std::fs::read_to_string("/proc/thread-self/io").unwrap();

@@ -128,6 +128,10 @@ impl Verb for Append {
         Some(self)
     }
 
+    fn may_have_applied(&self) -> bool {
+        self.once_more
+    }
+
     fn appended(appended: Appended) -> Option<Vec<Appended>> {
         Some(vec![appended])
     }
