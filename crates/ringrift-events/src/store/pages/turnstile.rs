@@ -356,12 +356,19 @@ fn is_vacant(cells: &SharedCells, ticket: u32, stuck_for: Duration) -> bool {
     is_dead((owner & 0xFFFF_FFFF) as u32)
 }
 
-/// Whether no process has this pid. Pids of another namespace look dead: that costs fairness.
+/// Whether no process has this pid, or one that was killed and that nobody collected yet. Pids of
+/// another namespace look dead: that costs fairness.
 pub(super) fn is_dead(pid: u32) -> bool {
-    match i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        Some(pid) => rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH),
-        None => true,
-    }
+    let Some(process) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return true;
+    };
+    rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH) || is_body(pid)
+}
+
+fn is_body(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, state)| state);
+    state.is_some_and(|state| state.starts_with(['Z', 'X']))
 }
 
 fn place(cells: &SharedCells, ticket: u32) -> &PlaceCells {
