@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use crate::clock::SharedClock;
 
-/// Measurements kept, and for how long: no task is measured while no handler runs.
+/// Measurements kept: about a minute of them.
 const KEPT: usize = 256;
-const KEPT_FOR: Duration = Duration::from_secs(64);
 
 /// How late tasks begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,8 +24,7 @@ pub(super) struct Lags {
     clock: SharedClock,
     /// When the task that has not begun was asked for, in monotonic microseconds; 0: none is.
     asked_us: AtomicU64,
-    /// When each began and how late it was, the last one first.
-    seen: Mutex<VecDeque<(Duration, Duration)>>,
+    seen: Mutex<VecDeque<Duration>>,
 }
 
 impl Lags {
@@ -48,10 +46,10 @@ impl Lags {
         lags.asked_us.store(asked_us.max(1), Ordering::Release);
         let lags = Arc::clone(lags);
         drop(runtime.spawn(async move {
-            let began = lags.clock.monotonic();
+            let late = lags.clock.monotonic().saturating_sub(asked);
             let mut seen = lags.seen.lock().unwrap_or_else(PoisonError::into_inner);
             seen.truncate(KEPT - 1);
-            seen.push_front((began, began.saturating_sub(asked)));
+            seen.push_front(late);
             drop(seen);
             lags.asked_us.store(0, Ordering::Release);
         }));
@@ -60,14 +58,11 @@ impl Lags {
     /// What was measured; a task that has not begun counts with its wait so far.
     pub(super) fn read(&self) -> Lag {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.monotonic();
-        let kept = seen
-            .iter()
-            .take_while(|(began, _)| now.saturating_sub(*began) <= KEPT_FOR);
-        let mut all: Vec<Duration> = kept.map(|(_, late)| *late).collect();
+        let mut all: Vec<Duration> = seen.iter().copied().collect();
         drop(seen);
         let asked_us = self.asked_us.load(Ordering::Acquire);
         if asked_us != 0 {
+            let now = self.clock.monotonic();
             all.push(now.saturating_sub(Duration::from_micros(asked_us)));
         }
         all.sort_unstable();
@@ -109,7 +104,5 @@ mod tests {
         let read = lags.read();
         assert_eq!(read.p99, Duration::ZERO, "one of two hundred");
         assert_eq!(read.max, Duration::from_millis(70));
-        clock.advance(KEPT_FOR + Duration::from_millis(1));
-        assert_eq!(lags.read(), Lag::default(), "of a minute ago");
     }
 }

@@ -1,6 +1,6 @@
 //! What one thread is at, and what the watch has seen of its present stay.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -23,8 +23,6 @@ pub(super) struct Lane {
     /// When the noticed stay ended.
     ended_us: AtomicU64,
     at: Mutex<Option<At>>,
-    /// The thread is inside a handler, also while `since_us` is 0 between two events.
-    is_inside: AtomicBool,
     /// Which event the thread has come to since, in a series of one handler's: id and place, the
     /// latter 0 where it has none. Written while `since_us` is 0.
     next: [AtomicU64; 3],
@@ -73,7 +71,6 @@ impl Lane {
             since_us: AtomicU64::new(0),
             noticed_us: AtomicU64::new(0),
             ended_us: AtomicU64::new(0),
-            is_inside: AtomicBool::new(false),
             at: Mutex::new(None),
             next: Default::default(),
             thread: std::thread::current().name().unwrap_or("").to_owned(),
@@ -88,8 +85,6 @@ impl Lane {
         let outer = self.at_now().replace(at);
         self.forget_next();
         self.since_us.store(micros(now).max(1), Ordering::Release);
-        // In the one order of all threads, see `Watch::pause`.
-        self.is_inside.store(true, Ordering::SeqCst);
         (outer, since_us)
     }
 
@@ -133,12 +128,6 @@ impl Lane {
             *lock(&self.at) = Some(outer);
         }
         self.since_us.store(outer_since_us, Ordering::Release);
-        self.is_inside.store(outer_since_us != 0, Ordering::Relaxed);
-    }
-
-    /// Whether the thread is inside a handler.
-    pub(super) fn is_inside(&self) -> bool {
-        self.is_inside.load(Ordering::SeqCst)
     }
 
     fn forget_next(&self) {

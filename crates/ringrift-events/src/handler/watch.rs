@@ -4,12 +4,10 @@
 //! thread therefore says, before it calls into a handler, whom and since when; a thread of the
 //! watch, which runs no handlers, looks at these notes. A loop of another language has no such
 //! threads: whoever measures it tells its stalls by [`Watch::foreign`].
-//!
-//! While no handler runs, the watch sleeps.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -44,13 +42,6 @@ pub type Report = Box<dyn Fn(Noticed<'_>) + Send + Sync>;
 /// How many limits a stay lasts before it is told as lasting.
 pub(super) const LASTS: u32 = 5;
 
-/// It looks now and then.
-const LOOKS: u8 = 0;
-/// The same, and a handler has begun since it looked.
-const ENTERED: u8 = 1;
-/// It sleeps until a handler begins.
-const SLEEPS: u8 = 2;
-
 /// The watch over all runtime threads of a process.
 pub struct Watch {
     pub(super) clock: SharedClock,
@@ -64,11 +55,8 @@ pub struct Watch {
     held: Mutex<Vec<Stall>>,
     lags: Arc<Lags>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// What the watching thread does: see the constants below.
-    attention: AtomicU8,
     stop: Mutex<bool>,
-    /// It is to stop, or to look again.
-    woken: Condvar,
+    stopped: Condvar,
 }
 
 thread_local! {
@@ -92,9 +80,8 @@ impl Watch {
             foreign_count: AtomicU64::new(0),
             held: Mutex::default(),
             thread: Mutex::default(),
-            attention: AtomicU8::new(LOOKS),
             stop: Mutex::new(false),
-            woken: Condvar::new(),
+            stopped: Condvar::new(),
         })
     }
 
@@ -124,7 +111,7 @@ impl Watch {
     /// the last look, or holds a thread still, is told. May be called twice.
     pub fn stop(&self) {
         *lock(&self.stop) = true;
-        self.woken.notify_all();
+        self.stopped.notify_all();
         let Some(thread) = lock(&self.thread).take() else {
             return;
         };
@@ -198,51 +185,21 @@ impl Watch {
 
     fn look_on(&self, runtime: Option<&tokio::runtime::Handle>) {
         let pause = (self.limit / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
-        while self.pause(pause) {
+        let mut stop = lock(&self.stop);
+        while !*stop {
+            let (next, _) = self
+                .stopped
+                .wait_timeout(stop, pause)
+                .unwrap_or_else(PoisonError::into_inner);
+            if *next {
+                return;
+            }
+            drop(next);
             if let Some(runtime) = runtime {
                 Lags::ask(&self.lags, runtime);
             }
             self.look();
-        }
-    }
-
-    /// Waits until the next look, which is due once a handler has begun; `false`: stop.
-    fn pause(&self, pause: Duration) -> bool {
-        let mut stop = lock(&self.stop);
-        if self.attention.swap(LOOKS, Ordering::SeqCst) != ENTERED {
-            // In this order: who calls into a handler sees that it sleeps, or is seen.
-            self.attention.store(SLEEPS, Ordering::SeqCst);
-            let sleeps = || self.attention.load(Ordering::SeqCst) == SLEEPS && !self.is_busy();
-            while !*stop && sleeps() {
-                stop = self
-                    .woken
-                    .wait(stop)
-                    .unwrap_or_else(PoisonError::into_inner);
-            }
-            self.attention.store(LOOKS, Ordering::SeqCst);
-        }
-        let waited = self.woken.wait_timeout_while(stop, pause, |stop| !*stop);
-        let (stop, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        !*stop
-    }
-
-    /// Whether a handler has a thread or a loop, or one is told of whose end is not.
-    fn is_busy(&self) -> bool {
-        let lanes = lock(&self.lanes);
-        let mut lanes = lanes.iter().filter_map(Weak::upgrade);
-        lanes.any(|lane| lane.is_inside())
-            || !lock(&self.foreign).is_empty()
-            || !lock(&self.held).is_empty()
-    }
-
-    /// Tells the watching thread that a handler begins.
-    fn wake(&self) {
-        if self.attention.load(Ordering::SeqCst) != ENTERED
-            && self.attention.swap(ENTERED, Ordering::SeqCst) == SLEEPS
-        {
-            // Not between its look at this and its sleep.
-            drop(lock(&self.stop));
-            self.woken.notify_all();
+            stop = lock(&self.stop);
         }
     }
 
@@ -262,7 +219,6 @@ impl Watch {
             event_type: event.event_type.clone(),
         };
         let (outer, outer_since_us) = lane.enter(now, at);
-        self.wake();
         Stay {
             // A handler inside a handler gives the thread back to the outer one.
             outer: (outer_since_us != 0).then_some(outer).flatten(),
@@ -293,7 +249,6 @@ impl Watch {
         let number = self.foreign_count.fetch_add(1, Ordering::Relaxed);
         (self.report)(Noticed::Began(&stall));
         lock(&self.foreign).insert(number, stall);
-        self.wake();
         ForeignStall {
             watch: Arc::clone(self),
             number,

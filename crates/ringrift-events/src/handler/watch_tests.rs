@@ -168,10 +168,6 @@ fn the_watching_thread_tells_what_keeps_a_thread_by_itself_and_stops_when_told()
         spin(3_000_000);
     });
     held("waits", &|| {});
-    until("the watch sleeps while no handler runs", || {
-        watch.attention.load(Ordering::SeqCst) == SLEEPS
-    });
-    held("wakes it", &|| {});
     watch.stop();
     watch.stop();
     assert!(lock(&watch.thread).is_none());
