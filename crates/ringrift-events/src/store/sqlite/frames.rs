@@ -160,52 +160,67 @@ unsafe extern "C" fn write(
     }
 }
 
+/// Calls one of SQLite's own methods once everything is written; `missing` where there is none.
+fn after_writing<M>(
+    file: *mut ffi::sqlite3_file,
+    method: impl FnOnce(&ffi::sqlite3_io_methods) -> Option<M>,
+    missing: c_int,
+    call: impl FnOnce(M) -> c_int,
+) -> c_int {
+    match written(file) {
+        ffi::SQLITE_OK => theirs().and_then(method).map_or(missing, call),
+        code => code,
+    }
+}
+
 unsafe extern "C" fn read(
     file: *mut ffi::sqlite3_file,
     into: *mut c_void,
     length: c_int,
     at: ffi::sqlite3_int64,
 ) -> c_int {
-    let code = written(file);
-    match theirs().and_then(|theirs| theirs.xRead) {
-        // SAFETY: the same call.
-        Some(read) if code == ffi::SQLITE_OK => unsafe { read(file, into, length, at) },
-        Some(_) => code,
-        None => ffi::SQLITE_IOERR_READ,
-    }
+    // SAFETY: the same call.
+    after_writing(
+        file,
+        |own| own.xRead,
+        ffi::SQLITE_IOERR_READ,
+        |read| unsafe { read(file, into, length, at) },
+    )
 }
 
 unsafe extern "C" fn truncate(file: *mut ffi::sqlite3_file, size: ffi::sqlite3_int64) -> c_int {
-    let code = written(file);
-    match theirs().and_then(|theirs| theirs.xTruncate) {
-        // SAFETY: the same call.
-        Some(truncate) if code == ffi::SQLITE_OK => unsafe { truncate(file, size) },
-        Some(_) => code,
-        None => ffi::SQLITE_IOERR_TRUNCATE,
-    }
+    let missing = ffi::SQLITE_IOERR_TRUNCATE;
+    // SAFETY: the same call.
+    after_writing(
+        file,
+        |own| own.xTruncate,
+        missing,
+        |truncate| unsafe { truncate(file, size) },
+    )
 }
 
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
-    let code = written(file);
-    match theirs().and_then(|theirs| theirs.xSync) {
-        // SAFETY: the same call.
-        Some(sync) if code == ffi::SQLITE_OK => unsafe { sync(file, flags) },
-        Some(_) => code,
-        None => ffi::SQLITE_IOERR_FSYNC,
-    }
+    // SAFETY: the same call.
+    after_writing(
+        file,
+        |own| own.xSync,
+        ffi::SQLITE_IOERR_FSYNC,
+        |sync| unsafe { sync(file, flags) },
+    )
 }
 
 unsafe extern "C" fn file_size(
     file: *mut ffi::sqlite3_file,
     size: *mut ffi::sqlite3_int64,
 ) -> c_int {
-    let code = written(file);
-    match theirs().and_then(|theirs| theirs.xFileSize) {
-        // SAFETY: the same call.
-        Some(file_size) if code == ffi::SQLITE_OK => unsafe { file_size(file, size) },
-        Some(_) => code,
-        None => ffi::SQLITE_IOERR_FSTAT,
-    }
+    let missing = ffi::SQLITE_IOERR_FSTAT;
+    // SAFETY: the same call.
+    after_writing(
+        file,
+        |own| own.xFileSize,
+        missing,
+        |file_size| unsafe { file_size(file, size) },
+    )
 }
 
 /// Who gives up the lock has committed, or takes back what is kept: the next one writes over it.

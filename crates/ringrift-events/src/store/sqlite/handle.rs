@@ -401,7 +401,7 @@ fn start_first(keeper: &Keeper, line: &Arc<Line>, options: &OpenOptions) -> Resu
         } else {
             let neighbours = Arc::new(Neighbours::new(presence, incarnation));
             Writer {
-                syncer: Syncer::new(Arc::clone(&line), Arc::clone(&neighbours), database),
+                syncer: Syncer::new(Arc::clone(&line), Arc::clone(&neighbours), &database),
                 conn,
                 line,
                 clock: options.clock,

@@ -12,8 +12,9 @@ use crate::store::spin::Spin;
 /// again by then.
 const SPINS: Duration = Duration::from_micros(50);
 
-/// A queue that can be closed, first in first out unless items give way. Its bound is kept by whoever fills it: the
-/// store counts what is outstanding from the call until the courier is done with it.
+/// A queue that can be closed, first in first out unless items give way. Its bound is kept by
+/// whoever fills it: the store counts what is outstanding from the call until the courier is done
+/// with it.
 pub(super) struct Inbox<T> {
     state: Mutex<State<T>>,
     filled: Condvar,

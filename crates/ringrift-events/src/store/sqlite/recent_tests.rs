@@ -7,9 +7,7 @@ use crate::event::EventType;
 use crate::store::Pending;
 use crate::store::deliveries::Want;
 use crate::store::log::{Batch, Draft, Durability};
-use crate::store::registry::ProcessIdentity;
 use crate::store::sqlite::connection::{Use, connect};
-use crate::store::sqlite::registry::Join;
 use crate::store::sqlite::request::{Reading, Request as _};
 use crate::store::sqlite::testing::TestDatabase;
 use crate::store::sqlite::verb::{Question as _, Tx, Verb as _};
@@ -31,16 +29,7 @@ impl Two {
     /// Both have looked, in vain.
     fn new() -> Two {
         let db = TestDatabase::new();
-        let process = ProcessIdentity {
-            id: db.process,
-            host: "here".to_owned(),
-            pid: 1,
-            command: "test".to_owned(),
-            started_at: db.tx().now,
-            catalog_hash: 0,
-            version: "0".to_owned(),
-        };
-        db.write(Join { process }).unwrap();
+        db.join();
         let [first, second] = ["first", "second"].map(|name| {
             let definition = Definition {
                 name: name.to_owned(),

@@ -36,15 +36,18 @@ pub(super) struct Committed {
 /// passed to it, or the writer itself where nothing could be committed meanwhile.
 pub(super) struct Syncer {
     here: Sync,
-    database: PathBuf,
     inbox: Option<Arc<Inbox<Committed>>>,
 }
 
 impl Syncer {
-    pub(super) fn new(line: Arc<Line>, neighbours: Arc<Neighbours>, database: PathBuf) -> Syncer {
+    pub(super) fn new(line: Arc<Line>, neighbours: Arc<Neighbours>, database: &Path) -> Syncer {
         Syncer {
-            here: Sync::new(line, neighbours, &database),
-            database,
+            here: Sync {
+                line,
+                neighbours,
+                name: super::housekeeper::wal_of(database),
+                wal: None,
+            },
             inbox: None,
         }
     }
@@ -74,12 +77,9 @@ impl Syncer {
             return Ok(Arc::clone(inbox));
         }
         let inbox = Arc::new(Inbox::new());
-        let Sync {
-            line, neighbours, ..
-        } = &self.here;
-        let mut thread = Sync::new(Arc::clone(line), Arc::clone(neighbours), &self.database);
+        let mut thread = self.here.another();
         let batches = Arc::clone(&inbox);
-        let guard = line.threads.enter();
+        let guard = thread.line.threads.enter();
         keeper()?.spawn("rr-db-sync", move || {
             let _guard = guard;
             thread.run(&batches);
@@ -108,11 +108,12 @@ struct Sync {
 }
 
 impl Sync {
-    fn new(line: Arc<Line>, neighbours: Arc<Neighbours>, database: &Path) -> Sync {
+    /// For another thread.
+    fn another(&self) -> Sync {
         Sync {
-            line,
-            neighbours,
-            name: super::housekeeper::wal_of(database),
+            line: Arc::clone(&self.line),
+            neighbours: Arc::clone(&self.neighbours),
+            name: self.name.clone(),
             wal: None,
         }
     }

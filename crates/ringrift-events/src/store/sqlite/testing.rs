@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::connection::{Use, connect};
 use super::migrate::migrate;
+use super::registry::Join;
 use super::verb::{Question, Tx, Verb};
 use super::{OpenOptions, SqliteStore};
 use crate::clock::{Clock, ManualClock, SystemClock, Time};
@@ -51,6 +52,20 @@ impl TestDatabase {
             process,
             process_row: 1,
         }
+    }
+
+    /// Gives its process the row that it says it has.
+    pub(crate) fn join(&self) {
+        let process = ProcessIdentity {
+            id: self.process,
+            host: "here".to_owned(),
+            pid: 1,
+            command: "test".to_owned(),
+            started_at: self.tx().now,
+            catalog_hash: 0,
+            version: "0".to_owned(),
+        };
+        assert_eq!(self.write(Join { process }).unwrap(), self.process_row);
     }
 
     /// Where the file lies: for a second connection.

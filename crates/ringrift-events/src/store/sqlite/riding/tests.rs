@@ -9,6 +9,7 @@ use super::*;
 use crate::clock::{Clock as _, SystemClock};
 use crate::store::ErrorCode;
 use crate::store::log::{EventRef, Log as _};
+use crate::store::pages::Guard;
 use crate::store::sqlite::connection::{Use, connect};
 use crate::store::sqlite::keeper::keeper;
 use crate::store::sqlite::testing::TestStore;
@@ -174,6 +175,17 @@ fn what_the_writer_has_taken_stands_before_what_rides_later() {
     });
 }
 
+fn turn_of(home: &TestStore) -> Guard {
+    let turnstile = home.store.presence.turnstile().unwrap();
+    turnstile.enter(Duration::from_secs(1))
+}
+
+fn wait_for(is_done: &AtomicBool) {
+    while !is_done.load(Ordering::SeqCst) {
+        thread::yield_now();
+    }
+}
+
 /// A driver on a database thread: takes one ride in a transaction, waits, commits, and says what
 /// `ends` says.
 fn drive(
@@ -216,12 +228,7 @@ fn a_failure_after_a_ride_that_nobody_answered_leaves_the_outcome_open() {
     let mut options = home.options();
     options.busy_timeout = Duration::from_millis(300);
     let store = SqliteStore::open(options).unwrap();
-    let turn = home
-        .store
-        .presence
-        .turnstile()
-        .unwrap()
-        .enter(Duration::from_secs(1));
+    let turn = turn_of(&home);
     let stopped = Arc::new(AtomicBool::new(true));
     let is_done = drive(&home, &stopped, Line::answer);
     let batch = one(&store);
@@ -232,9 +239,7 @@ fn a_failure_after_a_ride_that_nobody_answered_leaves_the_outcome_open() {
         (ErrorCode::Busy, true)
     );
     stopped.store(false, Ordering::SeqCst);
-    while !is_done.load(Ordering::SeqCst) {
-        thread::yield_now();
-    }
+    wait_for(&is_done);
     assert_eq!(store.find(EventRef::Id(id)).wait().unwrap().len(), 1);
     drop(turn);
 }
@@ -243,12 +248,7 @@ fn a_failure_after_a_ride_that_nobody_answered_leaves_the_outcome_open() {
 fn who_rode_with_a_commit_whose_outcome_is_unknown_is_told_no_duplicate() {
     let home = TestStore::new();
     let store = SqliteStore::open(home.options()).unwrap();
-    let turn = home
-        .store
-        .presence
-        .turnstile()
-        .unwrap()
-        .enter(Duration::from_secs(1));
+    let turn = turn_of(&home);
     let is_done = drive(&home, &Arc::default(), |line, along| {
         line.refuse(
             along,
@@ -257,8 +257,6 @@ fn who_rode_with_a_commit_whose_outcome_is_unknown_is_told_no_duplicate() {
     });
     let appended = store.append_here(one(&store), None).wait().unwrap();
     assert_eq!(appended[0].duplicate_of, None);
-    while !is_done.load(Ordering::SeqCst) {
-        thread::yield_now();
-    }
+    wait_for(&is_done);
     drop(turn);
 }

@@ -9,8 +9,6 @@ use super::upkeep::{ClearQueue, CountPending, RestoreQueue, Retain, SaveMark, Ta
 use crate::event::Seq;
 use crate::store::deliveries::{Claim, Settle, Want};
 use crate::store::log::{Appended, Batch, Draft, Durability, TypeSet};
-use crate::store::registry::ProcessIdentity;
-use crate::store::sqlite::registry::Join;
 use crate::store::sqlite::testing::TestDatabase;
 use crate::store::subscriptions::{Definition, Kind, Start, SubscriptionId};
 use crate::store::upkeep::{SweepRules, Tally};
@@ -25,16 +23,7 @@ struct Stage {
 impl Stage {
     fn new() -> Stage {
         let db = TestDatabase::new();
-        let process = ProcessIdentity {
-            id: db.process,
-            host: "here".to_owned(),
-            pid: 1,
-            command: "test".to_owned(),
-            started_at: db.tx().now,
-            catalog_hash: 0,
-            version: "0".to_owned(),
-        };
-        assert_eq!(db.write(Join { process }).unwrap(), db.process_row);
+        db.join();
         let definition = Definition {
             name: "d".to_owned(),
             kind: Kind::Durable,
