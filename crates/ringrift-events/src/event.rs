@@ -51,6 +51,13 @@ uuid_newtype! {
     ProcessId
 }
 
+/// When a time-ordered id was made, to the millisecond.
+pub(crate) fn made_at(id: Uuid) -> Option<Time> {
+    let (seconds, nanos) = id.get_timestamp()?.to_unix();
+    let micros = i64::try_from(seconds).ok()?.checked_mul(1_000_000)?;
+    Some(Time(micros + i64::from(nanos / 1_000)))
+}
+
 /// A W3C trace id: sixteen bytes, shown as 32 lower-case hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

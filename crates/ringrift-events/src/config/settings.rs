@@ -124,7 +124,7 @@ settings! {
         lease: Duration = LEASE(secs(30)), ms(500) => days(1);
         /// How often to look for what foreign writers wrote; our own ring the doorbell.
         poll_interval: Duration = POLL_INTERVAL(ms(500)), ms(1) => secs(60);
-        /// Most events of one claim.
+        /// Most events of one claim; with many durable subscriptions in a process, fewer.
         claim_events_max: usize = CLAIM_EVENTS_MAX(deliveries::CLAIM_EVENTS_MAX), 1 => deliveries::CLAIM_EVENTS_MAX;
         /// A claim takes what its handler's recent pace finishes in this time.
         claim_pace: Duration = CLAIM_PACE(secs(1)), ms(1) => secs(60);

@@ -3,7 +3,7 @@
 use super::Error;
 use super::known::{letters_of, utc};
 use crate::clock::Time;
-use crate::event::{EventId, Seq};
+use crate::event::{EventId, Seq, made_at};
 use crate::store::log::{EventRef, Logged, Page};
 use crate::store::subscriptions::{Kind, SubscriptionState};
 use crate::store::{self, Store};
@@ -111,13 +111,6 @@ fn unknown(store: &dyn Store, text: &str) -> Result<Error, Error> {
         ),
     };
     Ok(Error::EventUnknown { value, kept, next })
-}
-
-/// When a time-ordered id was made, to the millisecond.
-pub(super) fn made_at(id: uuid::Uuid) -> Option<Time> {
-    let (seconds, nanos) = id.get_timestamp()?.to_unix();
-    let micros = i64::try_from(seconds).ok()?.checked_mul(1_000_000)?;
-    Some(Time(micros + i64::from(nanos / 1_000)))
 }
 
 /// Which events the log keeps.

@@ -11,7 +11,7 @@ use super::known::{Known, Scenery};
 use super::whole::{Side, worst};
 use super::{name, unlogged};
 use crate::clock::{Time, rfc3339};
-use crate::event::{EventId, EventType, Seq};
+use crate::event::{EventId, EventType, Seq, made_at};
 use crate::store::Store;
 use crate::store::log::{EventRef, Logged};
 use crate::verdict::Code;
@@ -207,7 +207,7 @@ fn beneath(
         seq: None,
         event_type: None,
         key: None,
-        published_at: name::made_at(parent.0),
+        published_at: made_at(parent.0),
         after_us: None,
         process: None,
         state: Code::HnNoRecord,

@@ -23,6 +23,10 @@ use crate::verdict::Outcome;
 /// When no run ended for this long, what did not start is handed back.
 const HAND_BACK_AFTER: Duration = Duration::from_secs(1);
 
+/// Events in one claim each of a process's durable subscriptions, together: they may stand at different
+/// places of the log, and what they hold is in memory. Each takes its share.
+const IN_HAND_MAX: usize = 16_384;
+
 /// The loop's state.
 pub(super) struct Durable {
     pub(super) shared: Arc<Shared>,
@@ -211,7 +215,8 @@ impl Durable {
             self.pace = (self.pace + pace) / 2.0;
             self.ended_since = (0, now);
         }
-        let most = self.shared.settings.claim_events_max.max(1);
+        let share = IN_HAND_MAX / self.shared.hosts.durable().max(1);
+        let most = self.shared.settings.claim_events_max.min(share).max(1);
         // Above the bound the exact pace is of no interest, so saturating is right.
         let pace = match self.pace {
             // Not measured yet: as many again as have ended, so that a backlog is soon in full use.

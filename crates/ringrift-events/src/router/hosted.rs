@@ -348,8 +348,14 @@ impl Hosts {
     /// joined, and have no name yet, are left out.
     pub(super) fn routes(&self, delivered: &[Delivered]) -> Vec<Route> {
         let known = self.lock();
+        let mut joined = known.joined.range(Joined(0)..);
         let each = delivered.iter().filter_map(|one| {
-            let hosted = known.joined.get(&one.subscription)?;
+            // The bus goes in the order of joining: most often it is the next one.
+            let is_it = |found: &(&Joined, &Arc<Hosted>)| *found.0 == one.subscription;
+            let (_, hosted) = joined.next().filter(is_it).or_else(|| {
+                joined = known.joined.range(one.subscription..);
+                joined.next().filter(is_it)
+            })?;
             Some(Route {
                 subscription: hosted.id,
                 name: Arc::clone(&hosted.name),
@@ -363,6 +369,12 @@ impl Hosts {
 
     pub(super) fn all(&self) -> Vec<Arc<Hosted>> {
         self.lock().by_id.values().cloned().collect()
+    }
+
+    /// How many durable ones there are.
+    pub(super) fn durable(&self) -> usize {
+        let known = self.lock();
+        known.by_id.len().saturating_sub(known.joined.len())
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {

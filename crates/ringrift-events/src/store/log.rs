@@ -74,17 +74,6 @@ impl CallSite {
     pub(crate) fn line(&self) -> u32 {
         self.line
     }
-
-    /// A number of 47 bits that is the same for the same text, in every process and version.
-    pub(crate) fn digest(&self) -> i64 {
-        // FNV-1a, folded: the number is stored with every event, so it is kept to six bytes.
-        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-        let line = self.line.to_le_bytes();
-        for byte in self.file.bytes().chain(line) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        ((hash ^ (hash >> 47)) & ((1 << 47) - 1)).cast_signed()
-    }
 }
 
 impl std::fmt::Display for CallSite {

@@ -75,7 +75,7 @@ fn prepared(path: &Path, purpose: Use, busy: Duration) -> rusqlite::Result<Conne
         Use::Write => {
             // The page cache, in KiB when negative: the log's end, the hot tables, and what the
             // largest transaction changes.
-            conn.pragma_update(None, "cache_size", -16_384)?;
+            conn.pragma_update(None, "cache_size", -4_096)?;
             // NORMAL: a commit survives the death of any process; the WAL is synced before a
             // checkpoint reuses it. Power durability syncs outside the lock instead of FULL.
             conn.pragma_update(None, "synchronous", "NORMAL")?;
@@ -86,7 +86,7 @@ fn prepared(path: &Path, purpose: Use, busy: Duration) -> rusqlite::Result<Conne
         Use::Read | Use::ReadOnly | Use::Immutable => {
             // A page of the log is read once, in order; what is asked for again lies in the
             // kernel's cache, which all processes share.
-            conn.pragma_update(None, "cache_size", -2_048)?;
+            conn.pragma_update(None, "cache_size", -512)?;
             conn.pragma_update(None, "query_only", true)?;
         }
     }

@@ -49,6 +49,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         number: 8,
         sql: include_str!("migrations/0008_log_changes.sql"),
     },
+    Migration {
+        number: 9,
+        sql: include_str!("migrations/0009_shorter_rows.sql"),
+    },
 ];
 
 /// The schema's version that this program writes.

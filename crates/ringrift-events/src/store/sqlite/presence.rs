@@ -4,8 +4,10 @@
 //! files says so and runs on a database thread.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+
+use crossbeam_utils::sync::ShardedLock;
 
 use super::registry::Versions;
 use super::verb::Plain;
@@ -60,7 +62,8 @@ pub(crate) struct Presence {
     process: ProcessId,
     clock: SharedClock,
     settings: PresenceSettings,
-    own: RwLock<Option<OwnPage>>,
+    /// Every handler thread writes to it at each run: a lock whose readers meet nowhere.
+    own: ShardedLock<Option<OwnPage>>,
     shared: Option<Arc<SharedPage>>,
     roles: Roles,
     /// Raised when the database changed without a ring.
@@ -158,7 +161,7 @@ impl Presence {
             process,
             clock,
             settings,
-            own: RwLock::new(own),
+            own: ShardedLock::new(own),
             shared,
             roles: Roles::default(),
             foreign: AtomicU32::new(0),

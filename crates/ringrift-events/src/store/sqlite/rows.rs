@@ -9,7 +9,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row};
 use uuid::Uuid;
 
 use crate::clock::Time;
-use crate::event::{Event, EventId, EventType, Payload, ProcessId, Seq, TraceId};
+use crate::event::{Event, EventId, EventType, Payload, ProcessId, Seq, TraceId, made_at};
 use crate::store::log::{Logged, TypeSet};
 
 macro_rules! event_columns {
@@ -50,15 +50,16 @@ fn event_from(
     event_type: EventType,
     origin: ProcessId,
 ) -> rusqlite::Result<Event> {
+    let id = row.get(1)?;
     Ok(Event {
         seq: Some(seq),
-        id: row.get(1)?,
+        id,
         event_type,
         payload: Payload::from_checked(row.get_ref(3)?.as_str()?),
         source: row.get(4)?,
         key: row.get(5)?,
-        published_at: Time(row.get(6)?),
-        trace_id: row.get(8)?,
+        published_at: PublishedAt(row.get(6)?).of(id),
+        trace_id: row.get::<_, Trace>(8)?.of(id),
         parent_id: row.get(9)?,
         depth: row.get(10)?,
         origin,
@@ -163,6 +164,35 @@ impl<'a> Stretch<'a> {
     }
 }
 
+/// The first place after `after` up to `to` with an event of these types, deleted or not. Of each row
+/// it reads the type alone, a fraction of what the event costs: for who wants few of many.
+pub(crate) fn first_of(
+    conn: &Connection,
+    types: &TypeSet,
+    after: i64,
+    to: i64,
+) -> rusqlite::Result<Option<i64>> {
+    let TypeSet::Only(types) = types else {
+        return Ok((after < to).then_some(after + 1));
+    };
+    let sql = "SELECT seq, event_type FROM events WHERE seq > ?1 AND seq <= ?2 ORDER BY seq";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([after, to])?;
+    while let Some(row) = rows.next()? {
+        if is_among(types, row.get_ref(1)?.as_str()?) {
+            return row.get(0).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a type is one of these, which are in order.
+fn is_among(types: &[EventType], name: &str) -> bool {
+    types
+        .binary_search_by(|known| known.as_str().cmp(name))
+        .is_ok()
+}
+
 impl StretchRow<'_, '_> {
     pub(crate) fn seq(&self) -> Seq {
         self.seq
@@ -173,9 +203,7 @@ impl StretchRow<'_, '_> {
     pub(crate) fn is_of(&self, types: &TypeSet) -> bool {
         let named = match types {
             TypeSet::All => true,
-            TypeSet::Only(types) => types
-                .binary_search_by(|known| known.as_str().cmp(self.event_type))
-                .is_ok(),
+            TypeSet::Only(types) => is_among(types, self.event_type),
         };
         named && self.stands
     }
@@ -255,6 +283,55 @@ macro_rules! id_column {
 id_column!(EventId, hyphenated);
 id_column!(ProcessId, hyphenated);
 id_column!(TraceId, simple);
+
+/// `published_at`: microseconds since 1970 or, below a thousand, since the millisecond in which the
+/// event's id was made. Most ids are made as the event is published, and each byte of a row counts.
+pub(crate) struct PublishedAt(pub(crate) i64);
+
+impl PublishedAt {
+    const WITHIN: std::ops::Range<i64> = 0..1_000;
+
+    pub(crate) fn new(event: &Event) -> PublishedAt {
+        let at = event.published_at.0;
+        let within = made_at(event.id.0).map(|made| at - made.0);
+        PublishedAt(within.filter(|us| Self::WITHIN.contains(us)).unwrap_or(at))
+    }
+
+    pub(crate) fn of(&self, id: EventId) -> Time {
+        let made = made_at(id.0).filter(|_| Self::WITHIN.contains(&self.0));
+        Time(made.map_or(0, |made| made.0) + self.0)
+    }
+}
+
+/// `trace_id`: its digits, or nothing where the event begins a trace, whose id is the event's.
+pub(crate) struct Trace(Option<TraceId>);
+
+impl Trace {
+    pub(crate) fn new(event: &Event) -> Trace {
+        Trace((event.trace_id.0 != event.id.0).then_some(event.trace_id))
+    }
+
+    pub(crate) fn of(&self, id: EventId) -> TraceId {
+        self.0.unwrap_or(TraceId(id.0))
+    }
+}
+
+impl ToSql for Trace {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0
+            .as_ref()
+            .map_or(Ok(ToSqlOutput::from("")), ToSql::to_sql)
+    }
+}
+
+impl FromSql for Trace {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Trace> {
+        match value.as_str()? {
+            "" => Ok(Trace(None)),
+            _ => TraceId::column_result(value).map(|trace| Trace(Some(trace))),
+        }
+    }
+}
 
 /// A public time column: `YYYY-MM-DD HH:MM:SS.SSS`, UTC.
 pub(crate) struct SqlTime(pub(crate) Time);

@@ -1,6 +1,6 @@
 //! A verb is one question to a database thread: plain data in, one transaction, plain data out.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -121,6 +121,8 @@ pub(crate) struct Tx<'a> {
     pub(crate) process: ProcessId,
     /// This process's row in `processes`; 0 while it has none (read-only handles).
     pub(crate) process_row: i64,
+    /// A call site got its number in it.
+    pub(crate) names_call_sites: Cell<bool>,
     now_text: OnceCell<String>,
 }
 
@@ -137,6 +139,7 @@ impl<'a> Tx<'a> {
             now,
             process,
             process_row,
+            names_call_sites: Cell::new(false),
             now_text: OnceCell::new(),
         }
     }

@@ -11,7 +11,7 @@ use crate::store::log::{
     APPEND_DRAFTS_MAX, Appended, Batch, Draft, Durability, IDEMPOTENCY_WINDOW, Original,
 };
 use crate::store::pages::Bells;
-use crate::store::sqlite::rows::SqlTime;
+use crate::store::sqlite::rows::{PublishedAt, SqlTime, Trace};
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::call_sites;
 use crate::store::sqlite::verbs::head::log_end;
@@ -238,9 +238,9 @@ impl Appending<'_> {
             &event.payload.as_str(),
             &event.source,
             &event.key,
-            &event.published_at.0,
+            &PublishedAt::new(event).0,
             &self.tx.now_text(),
-            &event.trace_id,
+            &Trace::new(event),
             &event.parent_id,
             &event.depth,
             &origin,

@@ -9,7 +9,7 @@ use crate::store::log::{Followed, READ_BYTES_MAX, READ_PLACES_MAX, TypeSet};
 use crate::store::sqlite::identity;
 use crate::store::sqlite::neighbours::readable;
 use crate::store::sqlite::presence::Presence;
-use crate::store::sqlite::rows::Stretch;
+use crate::store::sqlite::rows::{Stretch, first_of};
 use crate::store::sqlite::verb::{Listen, Plain, Question, Tx};
 use crate::store::sqlite::verbs::head::log_end;
 
@@ -63,14 +63,19 @@ impl Question for ReadLog {
     fn run(self, tx: &Tx<'_>) -> Result<(Vec<Arc<Event>>, Seq), Error> {
         let incarnation = identity::incarnation(tx.conn)?;
         let end = log_end(tx.conn)?.min(readable(&self.presence, incarnation));
-        let mut stretch = Stretch::new(tx.conn, self.after.0, end)?;
-        let (mut events, mut bytes, mut looked, mut read_to) = (Vec::new(), 0, 0_i64, self.after);
-        let stopped = stretch.each(|row| {
-            if events.len() >= self.limit || bytes >= READ_BYTES_MAX || looked >= READ_PLACES_MAX {
+        let to = end.min(self.after.0.saturating_add(READ_PLACES_MAX));
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        // Up to the end, also where retention has left no row.
+        let mut read_to = Seq(to.max(self.after.0));
+        let Some(first) = first_of(tx.conn, &self.types, self.after.0, to)? else {
+            return Ok((events, read_to));
+        };
+        let mut looked_to = self.after;
+        let stopped = Stretch::new(tx.conn, first - 1, to)?.each(|row| {
+            if events.len() >= self.limit || bytes >= READ_BYTES_MAX {
                 return Ok(ControlFlow::Break(()));
             }
-            looked += 1;
-            read_to = row.seq();
+            looked_to = row.seq();
             if row.is_of(&self.types) {
                 let event = row.event()?;
                 bytes += event.payload.as_str().len();
@@ -78,9 +83,8 @@ impl Question for ReadLog {
             }
             Ok(ControlFlow::Continue(()))
         })?;
-        if !stopped {
-            // Up to the end, also where retention has left no row.
-            read_to = Seq(end.max(self.after.0));
+        if stopped {
+            read_to = looked_to;
         }
         Ok((events, read_to))
     }

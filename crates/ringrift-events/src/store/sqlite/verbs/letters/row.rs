@@ -9,6 +9,7 @@ use crate::clock::Time;
 use crate::event::{Event, EventId, EventType, Payload, ProcessId, Seq, TraceId};
 use crate::store::Error;
 use crate::store::deliveries::Why;
+use crate::store::sqlite::rows::{PublishedAt, Trace};
 use crate::store::sqlite::verb::Tx;
 use crate::store::sqlite::verbs::positions::Standing;
 use crate::store::subscriptions::Kind;
@@ -165,8 +166,8 @@ fn keep_event(tx: &Tx<'_>, id: i64, event: &Event) -> Result<(), Error> {
             id,
             event.payload.as_str(),
             event.source,
-            event.published_at.0,
-            event.trace_id,
+            PublishedAt::new(event).0,
+            Trace::new(event),
             event.parent_id,
             event.depth,
             event.origin,
@@ -185,17 +186,18 @@ pub(crate) const REDELIVERY_COLUMNS: &str = "r.event_seq, r.event_id, r.event_ty
 
 /// Reads [`REDELIVERY_COLUMNS`], the first twelve of a row.
 pub(crate) fn redelivery_event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let id = row.get(1)?;
     Ok(Event {
         seq: row.get::<_, Option<i64>>(0)?.map(Seq),
-        id: row.get(1)?,
+        id,
         event_type: EventType::from_canonical(row.get_ref(2)?.as_str()?),
         payload: Payload::from_checked(row.get::<_, Box<str>>(3)?),
         source: row.get(4)?,
         key: row.get(5)?,
-        published_at: Time(row.get(6)?),
+        published_at: PublishedAt(row.get(6)?).of(id),
         trace_id: row
-            .get::<_, Option<TraceId>>(7)?
-            .unwrap_or(TraceId(Uuid::nil())),
+            .get::<_, Option<Trace>>(7)?
+            .map_or(TraceId(Uuid::nil()), |trace| trace.of(id)),
         parent_id: row.get(8)?,
         depth: row.get(9)?,
         origin: row
