@@ -344,3 +344,7 @@ impl FromSql for SqlTime {
             .ok_or(FromSqlError::InvalidType)
     }
 }
+
+#[cfg(test)]
+#[path = "rows_tests.rs"]
+mod tests;
