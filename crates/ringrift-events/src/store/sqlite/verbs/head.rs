@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::event::Seq;
-use crate::store::Error;
+use crate::store::{Error, ErrorCode};
 use crate::store::log::Head;
 use crate::store::sqlite::identity;
 use crate::store::sqlite::neighbours::readable;
@@ -38,5 +38,12 @@ impl Question for LogHead {
 /// The last place ever given out. Retention may have removed the event there.
 pub(in crate::store::sqlite) fn log_end(conn: &Connection) -> Result<i64, Error> {
     let sql = "SELECT MAX(deleted, COALESCE((SELECT MAX(seq) FROM events), 0)) FROM log_end";
-    Ok(conn.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+    let end = conn.prepare_cached(sql)?.query_row([], |row| row.get(0));
+    end.optional()?.ok_or_else(|| {
+        Error::new(
+            ErrorCode::Corrupt,
+            "the store's file does not say how far its log goes: the row of `log_end` is gone",
+        )
+        .with_next("ringrift db restore BACKUP")
+    })
 }

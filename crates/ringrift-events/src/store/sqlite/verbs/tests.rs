@@ -7,6 +7,7 @@ use super::deliveries::{ClaimNow, HandBack, Scan, SettleClaim, TakeClaim, Taken}
 use super::subscriptions::{Subscribe, Unsubscribe};
 use super::upkeep::{ClearQueue, CountPending, RestoreQueue, Retain, SaveMark, Tallies};
 use crate::event::Seq;
+use crate::store::ErrorCode;
 use crate::store::deliveries::{Claim, Settle, Want};
 use crate::store::log::{Appended, Batch, Draft, Durability, TypeSet};
 use crate::store::sqlite::testing::TestDatabase;
@@ -360,4 +361,20 @@ fn the_number_of_a_deleted_newest_event_is_not_given_again() {
     assert_eq!(stage.publish(2), [Seq(5), Seq(6)]);
     assert_eq!(delete("DELETE FROM events WHERE seq = 5"), 1);
     assert_eq!(stage.publish(1), [Seq(7)]);
+}
+
+#[test]
+fn a_file_that_does_not_say_how_far_its_log_goes_takes_nothing_and_says_so() {
+    let stage = Stage::new();
+    stage.publish(2);
+    let sql = "DELETE FROM log_end";
+    assert_eq!(stage.db.conn().execute(sql, []).unwrap(), 1);
+    let batch = Batch {
+        drafts: vec![stage.draft()],
+        durability: Durability::Process,
+    };
+    let error = stage.db.write(Append::new(batch)).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Corrupt);
+    assert!(error.message.contains("log_end"), "{}", error.message);
+    assert_eq!(stage.number("SELECT COUNT(*) FROM events"), 2);
 }
