@@ -5,12 +5,12 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::event::Seq;
-use crate::store::{Error, ErrorCode};
 use crate::store::log::Head;
 use crate::store::sqlite::identity;
 use crate::store::sqlite::neighbours::readable;
 use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::verb::{Plain, Question, Tx};
+use crate::store::{Error, ErrorCode};
 
 /// Asks for the log's end.
 pub(in crate::store::sqlite) struct LogHead {
