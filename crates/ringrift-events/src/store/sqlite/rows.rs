@@ -293,7 +293,7 @@ impl PublishedAt {
 
     pub(crate) fn new(event: &Event) -> PublishedAt {
         let at = event.published_at.0;
-        let within = made_at(event.id.0).map(|made| at - made.0);
+        let within = made_at(event.id.0).and_then(|made| at.checked_sub(made.0));
         PublishedAt(within.filter(|us| Self::WITHIN.contains(us)).unwrap_or(at))
     }
 

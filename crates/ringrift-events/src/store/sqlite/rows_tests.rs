@@ -64,7 +64,7 @@ fn what_the_id_says_already_is_not_written_and_is_read_all_the_same() {
         published_at: Time(at),
         ..db.event("a", "{}")
     };
-    let (early, late) = (of_another_time(-5), of_another_time(i64::MAX));
+    let (early, late) = (of_another_time(i64::MIN), of_another_time(i64::MAX));
     let made = made_at(begins.id.0).unwrap();
     let (before, after) = (of_another_time(made.0 - 1), of_another_time(made.0 + 1_000));
     let random = Event {
