@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ringrift_events::alerts::is_web_address;
 use ringrift_events::event::ProcessId;
 use ringrift_events::metrics;
 use serde_json::Value;
@@ -31,12 +32,9 @@ pub(super) struct NotTaken {
 impl Receiver {
     /// The receiver at an address; without a path it is `/v1/traces`.
     pub(crate) fn at(url: &str) -> Result<Receiver, Stop> {
-        let uri: Option<Uri> = url.trim().parse().ok();
-        let uri = uri.filter(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https"))
-                && uri.host().is_some_and(|host| !host.is_empty())
-        });
-        let Some(uri) = uri else {
+        let url = url.trim();
+        let uri: Option<Uri> = url.parse().ok();
+        let Some(uri) = uri.filter(|_| is_web_address(url)) else {
             return Err(Stop::from(Error::Input {
                 what: format!("address {url:?}"),
                 why: "it is no http:// or https:// address of a receiver".to_owned(),
@@ -44,8 +42,8 @@ impl Receiver {
             }));
         };
         let url = match uri.path() {
-            "" | "/" => format!("{}/v1/traces", url.trim().trim_end_matches('/')),
-            _ => url.trim().to_owned(),
+            "" | "/" => format!("{}/v1/traces", url.trim_end_matches('/')),
+            _ => url.to_owned(),
         };
         let config = Agent::config_builder()
             .timeout_global(Some(REQUEST_LIMIT))

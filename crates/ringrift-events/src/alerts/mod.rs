@@ -23,5 +23,5 @@ pub use judge::{AlertRules, AlertWatch};
 pub use operate::{Alerts, Tested};
 pub use rule::{Refused, Rule, RuleDraft, RuleOrigin, presets};
 pub use send::SendRules;
-pub use sink::{Form, Sink, SinkDraft, SinkKind, log_sink};
+pub use sink::{Form, Sink, SinkDraft, SinkKind, is_web_address, log_sink};
 pub use when::When;

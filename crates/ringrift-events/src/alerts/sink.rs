@@ -16,6 +16,7 @@ use crate::log::{EventLog, Level};
 use crate::store::watching::Message;
 
 pub(super) use text::Letter;
+pub use webhook::is_web_address;
 
 /// The name of the sink that there always is.
 const LOG: &str = "log";

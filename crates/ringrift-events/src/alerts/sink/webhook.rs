@@ -10,14 +10,19 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use super::{Form, Letter, Means, NotSent};
 use crate::alerts::rule::Refused;
 
-/// Refuses what is no address of a web server.
-pub(super) fn check(url: &str) -> Result<(), Refused> {
+/// Whether this is the `http` or `https` address of a web server.
+#[must_use]
+pub fn is_web_address(url: &str) -> bool {
     let uri: Option<Uri> = url.parse().ok();
-    let fits = uri.is_some_and(|uri| {
+    uri.is_some_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.host().is_some_and(|host| !host.is_empty())
-    });
-    if fits {
+    })
+}
+
+/// Refuses what is no address of a web server.
+pub(super) fn check(url: &str) -> Result<(), Refused> {
+    if is_web_address(url) {
         return Ok(());
     }
     let nearest = url.split_once("//").map_or(url, |(_, rest)| rest);
