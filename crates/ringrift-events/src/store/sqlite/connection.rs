@@ -73,8 +73,8 @@ fn prepared(path: &Path, purpose: Use, busy: Duration) -> rusqlite::Result<Conne
     conn.pragma_update(None, "foreign_keys", false)?;
     match purpose {
         Use::Write => {
-            // The page cache, in KiB when negative: the log's end, the hot tables, and what the
-            // largest transaction changes.
+            // The page cache, in KiB when negative: the log's end, the hot tables, and what a
+            // transaction changes. A larger one goes on in the WAL before its end.
             conn.pragma_update(None, "cache_size", -4_096)?;
             // NORMAL: a commit survives the death of any process; the WAL is synced before a
             // checkpoint reuses it. Power durability syncs outside the lock instead of FULL.

@@ -13,6 +13,10 @@ use crate::store::sqlite::rows::{Stretch, first_of};
 use crate::store::sqlite::verb::{Listen, Plain, Question, Tx};
 use crate::store::sqlite::verbs::head::log_end;
 
+/// Over so few places reading all at once costs less than looking for the first that is wanted: what
+/// has just been appended is read so.
+const FEW: i64 = 64;
+
 /// Asks for events after a place.
 pub(in crate::store::sqlite) struct ReadLog {
     /// The place.
@@ -67,11 +71,15 @@ impl Question for ReadLog {
         let (mut events, mut bytes) = (Vec::new(), 0);
         // Up to the end, also where retention has left no row.
         let mut read_to = Seq(to.max(self.after.0));
-        let Some(first) = first_of(tx.conn, &self.types, self.after.0, to)? else {
-            return Ok((events, read_to));
-        };
+        let mut from = self.after.0;
+        if to - from > FEW {
+            match first_of(tx.conn, &self.types, from, to)? {
+                Some(first) => from = first - 1,
+                None => return Ok((events, read_to)),
+            }
+        }
         let mut looked_to = self.after;
-        let stopped = Stretch::new(tx.conn, first - 1, to)?.each(|row| {
+        let stopped = Stretch::new(tx.conn, from, to)?.each(|row| {
             if events.len() >= self.limit || bytes >= READ_BYTES_MAX {
                 return Ok(ControlFlow::Break(()));
             }
