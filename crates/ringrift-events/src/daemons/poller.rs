@@ -40,12 +40,15 @@ struct Pace {
 }
 
 impl Pace {
-    /// How long to wait before the look that is wanted now.
-    fn before_a_look(&mut self, now: Duration) -> Duration {
+    /// How long it is until there may be another look.
+    fn owes(&self, now: Duration) -> Duration {
+        self.next.saturating_sub(now)
+    }
+
+    /// A look takes place now.
+    fn looks(&mut self, now: Duration) {
         let earliest = now.saturating_sub(PACE * LOOKS_AT_ONCE);
-        let due = self.next.max(earliest);
-        self.next = due + PACE;
-        due.saturating_sub(now)
+        self.next = self.next.max(earliest) + PACE;
     }
 }
 
@@ -167,20 +170,6 @@ impl CrossProcessPoller {
         });
         Ok((news, read))
     }
-
-    /// Lets durable subscriptions' events gather under a rate; what rang meanwhile is read with
-    /// them. `None`: stop.
-    fn keep_pace(&self, pace: &mut Pace, seen: u64, context: &DaemonContext) -> Option<u64> {
-        let pause = pace.before_a_look(context.clock.monotonic());
-        if pause.is_zero() {
-            return Some(seen);
-        }
-        let wanted = self.router.wanted();
-        context.wait(pause).then(|| {
-            self.store
-                .wait_for_news_of(wanted.as_ref(), seen, Duration::ZERO)
-        })
-    }
 }
 
 /// What was read.
@@ -245,6 +234,15 @@ impl Daemon for CrossProcessPoller {
                 (told_at, work_at) = (now, None);
                 self.router.tell_durables(None);
             }
+            // A live subscription waits for nothing; the events of durable ones gather under a rate.
+            // To sleep first and listen then spares waking up for each of them.
+            let owes = match self.router.has_live() {
+                true => Duration::ZERO,
+                false => pace.owes(context.clock.monotonic()),
+            };
+            if !owes.is_zero() && !context.wait(owes) {
+                break;
+            }
             let wait = match work_at {
                 Some(at) if failures == 0 => at.saturating_sub(now).min(WAIT_MAX),
                 Some(_) | None => WAIT_MAX,
@@ -261,12 +259,8 @@ impl Daemon for CrossProcessPoller {
             };
             rang = news != seen;
             seen = news;
-            // A live subscription waits for nothing.
-            if rang && !self.router.has_live() {
-                match self.keep_pace(&mut pace, seen, context) {
-                    Some(news) => seen = news,
-                    None => break,
-                }
+            if rang {
+                pace.looks(context.clock.monotonic());
             }
             context.cycle();
         }
@@ -293,16 +287,18 @@ mod tests {
         let mut now = Duration::from_secs(7);
         let mut looks = Vec::new();
         for _ in 0..100 {
-            now += Duration::from_millis(2);
-            now += pace.before_a_look(now);
+            now += pace.owes(now);
+            pace.looks(now);
             looks.push(now);
+            now += Duration::from_millis(2);
         }
         // Two milliseconds of work and the rest of the pace.
         assert_eq!(looks[99] - looks[89], PACE * 10);
         // Seven milliseconds apart, as events come now and then.
         now += Duration::from_millis(30);
         for _ in 0..100 {
-            assert_eq!(pace.before_a_look(now), Duration::ZERO);
+            assert_eq!(pace.owes(now), Duration::ZERO);
+            pace.looks(now);
             now += Duration::from_millis(7);
         }
     }

@@ -40,13 +40,16 @@ pub(super) fn incarnation(conn: &Connection) -> Result<u64, Error> {
         .prepare_cached("SELECT incarnation FROM home")?
         .query_row([], |row| row.get(0))
         .optional()?;
-    found.map(i64::cast_unsigned).ok_or_else(|| {
-        Error::new(
-            ErrorCode::Corrupt,
-            "the store's file does not say whose it is",
-        )
-        .with_next("ringrift db check")
-    })
+    found.map(i64::cast_unsigned).ok_or_else(nobodys)
+}
+
+/// The error for a file that does not say whose it is.
+pub(super) fn nobodys() -> Error {
+    Error::new(
+        ErrorCode::Corrupt,
+        "the store's file does not say whose it is",
+    )
+    .with_next("ringrift db check")
 }
 
 /// Compares the file with what it says of itself, and writes what has rightly changed: a moved

@@ -57,7 +57,13 @@ impl<T> Inbox<T> {
 
     /// Adds one; hands it back if the queue is closed.
     pub(super) fn push(&self, item: T) -> Result<(), T> {
-        self.push_and(item, |_| false)
+        let mut state = self.lock();
+        if state.closed {
+            return Err(item);
+        }
+        state.queue.push_back(item);
+        self.added(state, true);
+        Ok(())
     }
 
     /// Adds one before those at the queue's end that `give_way` to it.
@@ -79,16 +85,23 @@ impl<T> Inbox<T> {
         Ok(())
     }
 
-    /// Adds one, and does `then` to it before anybody can take it; who sleeps is not woken for it
-    /// if that says so.
-    pub(super) fn push_and(&self, item: T, then: impl FnOnce(&mut T) -> bool) -> Result<(), T> {
+    /// Adds some, and does `then` to each before anybody can take it; who sleeps is woken once for
+    /// all of them, unless that says for each that it is taken care of.
+    pub(super) fn push_all(
+        &self,
+        items: Vec<T>,
+        mut then: impl FnMut(&mut T) -> bool,
+    ) -> Result<(), Vec<T>> {
         let mut state = self.lock();
         if state.closed {
-            return Err(item);
+            return Err(items);
         }
-        state.queue.push_back(item);
-        let taken_care_of = state.queue.back_mut().is_some_and(then);
-        self.added(state, !taken_care_of);
+        let mut wake = false;
+        for mut item in items {
+            wake |= !then(&mut item);
+            state.queue.push_back(item);
+        }
+        self.added(state, wake);
         Ok(())
     }
 

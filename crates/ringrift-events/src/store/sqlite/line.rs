@@ -141,31 +141,38 @@ impl Line {
 
     /// Fills the answer and passes the request on to the courier, or to the caller that waits for
     /// it. The only way in which a database thread may let go of a request.
-    pub(super) fn answer(&self, mut request: Box<dyn Request>) {
-        if request.is_neighbours() {
-            request.fill();
-            return;
-        }
-        self.pass(request, false);
+    pub(super) fn answer(&self, request: Box<dyn Request>) {
+        self.answer_all(vec![request]);
+    }
+
+    /// The same of some, which wakes the courier once for all.
+    pub(super) fn answer_all(&self, mut requests: Vec<Box<dyn Request>>) {
+        requests.retain_mut(|request| {
+            let is_neighbours = request.is_neighbours();
+            if is_neighbours {
+                request.fill();
+            }
+            !is_neighbours
+        });
+        self.pass(requests, false);
     }
 
     /// The same for a caller that carries what follows by itself.
     pub(super) fn answer_here(&self, request: Box<dyn Request>) {
-        self.pass(request, true);
+        self.pass(vec![request], true);
     }
 
-    fn pass(&self, request: Box<dyn Request>, is_carried: bool) {
+    fn pass(&self, requests: Vec<Box<dyn Request>>, is_carried: bool) {
+        let parcels = requests.into_iter().map(Parcel::Answered).collect();
         // In the queue first: a caller that has its answer finds there what follows.
-        let passed = self
-            .parcels
-            .push_and(Parcel::Answered(request), |parcel| match parcel {
-                Parcel::Answered(request) => request.fill() || is_carried,
-                Parcel::Say(_) => false,
-            });
-        if let Err(parcel) = passed {
+        let passed = self.parcels.push_all(parcels, |parcel| match parcel {
+            Parcel::Answered(request) => request.fill() || is_carried,
+            Parcel::Say(_) => false,
+        });
+        if let Err(parcels) = passed {
             // The courier ends after every database thread, so this cannot happen; dropping here
             // could touch a descriptor of the other table, so the memory is left instead.
-            std::mem::forget(parcel);
+            std::mem::forget(parcels);
         }
     }
 

@@ -53,6 +53,10 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
         number: 9,
         sql: include_str!("migrations/0009_shorter_rows.sql"),
     },
+    Migration {
+        number: 10,
+        sql: include_str!("migrations/0010_claims_one_index.sql"),
+    },
 ];
 
 /// The schema's version that this program writes.

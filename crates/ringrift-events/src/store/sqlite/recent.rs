@@ -14,7 +14,10 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::identity::nobodys;
+use super::verbs::head::no_end;
 use crate::event::{Event, Seq};
+use crate::store::Error;
 use crate::store::deliveries::CLAIM_EVENTS_MAX;
 use crate::store::log::TypeSet;
 use crate::store::subscriptions::SubscriptionId;
@@ -54,18 +57,54 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    /// What the transaction of `conn` knows of the log after `after` up to `end`.
-    pub(crate) fn of(conn: &Connection, after: Seq, end: Seq) -> rusqlite::Result<Known> {
+    /// The same with a nearer end.
+    pub(crate) fn up_to(self, end: Seq) -> Known {
+        Known {
+            to: self.to.min(end),
+            ..self
+        }
+    }
+}
+
+/// The log as a look at it begins: one statement for what it asks of the tables with one row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ground {
+    /// The last place ever given out.
+    pub(crate) log_end: Seq,
+    /// How often deleted events were restored.
+    pub(crate) restores: i64,
+    /// What may be used of what was read before.
+    pub(crate) known: Known,
+}
+
+impl Ground {
+    /// Which log it is.
+    pub(crate) fn incarnation(&self) -> Result<u64, Error> {
+        let known = self.known.version.incarnation;
+        known.map(i64::cast_unsigned).ok_or_else(nobodys)
+    }
+
+    /// What the transaction of `conn` sees, for who reads on after `after`.
+    pub(crate) fn of(conn: &Connection, after: Seq) -> Result<Ground, Error> {
         let sql = "SELECT (SELECT incarnation FROM home), changes, \
-                   (SELECT MIN(seq) FROM deleted_events WHERE seq > ?1) FROM log_end";
-        conn.prepare_cached(sql)?.query_row([after.0], |row| {
-            let version = Version {
-                incarnation: row.get(0)?,
-                changes: row.get(1)?,
-            };
-            let hidden = row.get::<_, Option<i64>>(2)?;
-            let to = hidden.map_or(end, |seq| end.min(Seq(seq - 1)));
-            Ok(Known { version, to })
+                   (SELECT MIN(seq) FROM deleted_events WHERE seq > ?1), \
+                   MAX(deleted, COALESCE((SELECT MAX(seq) FROM events), 0)), \
+                   (SELECT restores FROM poll_mark) FROM log_end";
+        let mut statement = conn.prepare_cached(sql)?;
+        let mut rows = statement.query([after.0])?;
+        let row = rows.next()?.ok_or_else(no_end)?;
+        let version = Version {
+            incarnation: row.get(0)?,
+            changes: row.get(1)?,
+        };
+        let hidden = row.get::<_, Option<i64>>(2)?;
+        Ok(Ground {
+            log_end: Seq(row.get(3)?),
+            restores: row.get(4)?,
+            known: Known {
+                version,
+                to: hidden.map_or(Seq::END, |seq| Seq(seq - 1)),
+            },
         })
     }
 }

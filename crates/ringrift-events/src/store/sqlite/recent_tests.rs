@@ -205,7 +205,7 @@ fn a_transaction_takes_nothing_that_was_committed_after_it_began() {
 #[test]
 fn what_is_kept_has_a_bound_and_the_oldest_goes_first() {
     let two = Two::new();
-    let known = Known::of(two.db.conn(), Seq::START, Seq::END).unwrap();
+    let known = Ground::of(two.db.conn(), Seq::START).unwrap().known;
     let large = "x".repeat(BYTES_MAX / 10);
     let event = |seq: i64| {
         let mut event = two.db.event("a", &large);
@@ -233,7 +233,7 @@ fn what_is_kept_has_a_bound_and_the_oldest_goes_first() {
 #[test]
 fn a_part_serves_only_those_whose_types_it_has() {
     let two = Two::new();
-    let known = Known::of(two.db.conn(), Seq::START, Seq::END).unwrap();
+    let known = Ground::of(two.db.conn(), Seq::START).unwrap().known;
     let types =
         |names: &[&str]| TypeSet::only(names.iter().map(|name| EventType::from_canonical(name)));
     let part = (Seq::START, Seq(9));
@@ -247,7 +247,7 @@ fn a_part_serves_only_those_whose_types_it_has() {
 #[test]
 fn who_reads_what_another_thread_reads_waits_for_it() {
     let two = Two::new();
-    let known = Known::of(two.db.conn(), Seq::START, Seq::END).unwrap();
+    let known = Ground::of(two.db.conn(), Seq::START).unwrap().known;
     for _ in 0..20 {
         two.recent.forget();
         let (recent, both) = (&two.recent, Barrier::new(2));

@@ -152,9 +152,7 @@ impl Sync {
             .iter()
             .fold(Bells::NONE, |rings, batch| rings.and(batch.rings));
         for batch in batches {
-            for request in batch.requests {
-                self.line.answer(request);
-            }
+            self.line.answer_all(batch.requests);
             self.line.syncing.fetch_sub(1, Ordering::AcqRel);
         }
         self.neighbours.ring(rings);

@@ -66,8 +66,9 @@ pub(crate) trait Verb: Plain {
         false
     }
 
-    /// Its failure leaves nothing behind that must be undone: what it writes is one statement,
-    /// which SQLite undoes by itself. It then shares a transaction without a savepoint.
+    /// Its refusal leaves nothing behind that must be undone: it refuses before it writes, or writes
+    /// by one statement alone, which SQLite undoes by itself. It then shares a transaction without a
+    /// savepoint; if it fails after it wrote, the whole transaction is undone.
     fn undoes_itself(&self) -> bool {
         false
     }

@@ -354,8 +354,7 @@ impl Writer {
                 self.syncer.pass(committed, self.line.writes.is_filled());
             }
             Ok(_) => {
-                done.into_iter()
-                    .for_each(|request| self.line.answer(request));
+                self.line.answer_all(done);
                 self.neighbours.ring(rings);
             }
         }
@@ -413,6 +412,7 @@ fn fits_batch() -> impl FnMut(&Box<dyn Request>) -> bool {
 /// Runs one verb; its failure undoes it alone.
 fn run_one(tx: &Tx<'_>, request: &mut dyn Request, alone: bool) -> One {
     let saved = !alone && !request.undoes_itself();
+    let changes = tx.conn.total_changes();
     if saved && let Err(error) = step(tx.conn, "SAVEPOINT verb") {
         return One::Broken(error.message);
     }
@@ -425,18 +425,20 @@ fn run_one(tx: &Tx<'_>, request: &mut dyn Request, alone: bool) -> One {
             Error::new(ErrorCode::Io, "sqlite ended the transaction by itself")
         }));
     }
+    // Without a savepoint what it has written can only be undone with all the rest.
+    let whole = alone || (!saved && tx.conn.total_changes() != changes);
     let ended = match (&ran, saved) {
         (Ok(()), true) => step(tx.conn, "RELEASE verb"),
         (Err(_), true) => {
             step(tx.conn, "ROLLBACK TO verb").and_then(|()| step(tx.conn, "RELEASE verb"))
         }
-        (Err(_), false) if alone => step(tx.conn, "ROLLBACK"),
+        (Err(_), false) if whole => step(tx.conn, "ROLLBACK"),
         (Ok(()) | Err(_), false) => Ok(()),
     };
     match (ended, ran) {
         (Err(error), _) => One::Broken(error.message),
         (Ok(()), Ok(())) => One::Done,
-        (Ok(()), Err(error)) if alone => One::RolledBack(error),
+        (Ok(()), Err(error)) if whole => One::RolledBack(error),
         (Ok(()), Err(_)) => One::Refused,
     }
 }

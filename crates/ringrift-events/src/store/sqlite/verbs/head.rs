@@ -39,11 +39,14 @@ impl Question for LogHead {
 pub(in crate::store::sqlite) fn log_end(conn: &Connection) -> Result<i64, Error> {
     let sql = "SELECT MAX(deleted, COALESCE((SELECT MAX(seq) FROM events), 0)) FROM log_end";
     let end = conn.prepare_cached(sql)?.query_row([], |row| row.get(0));
-    end.optional()?.ok_or_else(|| {
-        Error::new(
-            ErrorCode::Corrupt,
-            "the store's file does not say how far its log goes: the row of `log_end` is gone",
-        )
-        .with_next("ringrift db restore BACKUP")
-    })
+    end.optional()?.ok_or_else(no_end)
+}
+
+/// The error for a log that has lost its end.
+pub(in crate::store::sqlite) fn no_end() -> Error {
+    Error::new(
+        ErrorCode::Corrupt,
+        "the store's file does not say how far its log goes: the row of `log_end` is gone",
+    )
+    .with_next("ringrift db restore BACKUP")
 }

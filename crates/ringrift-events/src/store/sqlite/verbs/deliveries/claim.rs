@@ -49,10 +49,25 @@ impl Verb for TakeClaim {
     type Answer = Taken;
 
     fn run(self, tx: &Tx<'_>) -> Result<Taken, Error> {
-        let Some(claimable) = Claimable::of(tx, self.found.subscription)? else {
+        let found = self.found;
+        let Some(claimable) = Claimable::of(tx, found.subscription)? else {
             return Ok(Taken::Nothing);
         };
-        take(tx, &claimable, self.found, self.max)
+        let standing = &claimable.standing;
+        if let Some(claim) = claimable.ownerless() {
+            return take_ownerless(tx, standing, claim, self.max);
+        }
+        let stands = standing.generation == found.generation.0
+            && standing.cursor == found.cursor.0
+            && restores(tx)? == found.restores;
+        if found.ownerless || !stands {
+            return Ok(Taken::Again);
+        }
+        take_new(tx, standing, found)
+    }
+
+    fn undoes_itself(&self) -> bool {
+        true
     }
 
     fn rings(&self) -> Bells {
@@ -69,29 +84,21 @@ impl Verb for ClaimNow {
             return Ok(Taken::Nothing);
         };
         let found = self.scan.look(tx, &claimable, Lasting::Undoable)?;
-        match found.events.is_empty() && !found.ownerless {
-            true => Ok(Taken::Passed(found)),
-            false => take(tx, &claimable, found, want.max),
+        let standing = &claimable.standing;
+        match claimable.ownerless() {
+            Some(claim) => take_ownerless(tx, standing, claim, want.max),
+            None if found.events.is_empty() => Ok(Taken::Passed(found)),
+            None => take_new(tx, standing, found),
         }
+    }
+
+    fn undoes_itself(&self) -> bool {
+        true
     }
 
     fn rings(&self) -> Bells {
         Bells::NONE
     }
-}
-
-fn take(tx: &Tx<'_>, claimable: &Claimable, found: Found, max: usize) -> Result<Taken, Error> {
-    let standing = &claimable.standing;
-    if let Some(claim) = claimable.ownerless() {
-        return take_ownerless(tx, standing, claim, max);
-    }
-    let stands = standing.generation == found.generation.0
-        && standing.cursor == found.cursor.0
-        && restores(tx)? == found.restores;
-    if found.ownerless || !stands {
-        return Ok(Taken::Again);
-    }
-    take_new(tx, standing, found)
 }
 
 /// Gives out what an ownerless claim still holds; one that holds nothing any more is closed.
@@ -105,7 +112,7 @@ fn take_ownerless(
     let mut events = without_blocked_keys(tx, standing, events)?;
     let max = max.clamp(1, CLAIM_EVENTS_MAX);
     if events.is_empty() {
-        claim.close(tx)?;
+        claim.close(tx, 0)?;
         return Ok(Taken::Again);
     }
     // What is more than was asked for stays ownerless, for another process.

@@ -38,7 +38,7 @@ impl Verb for HandBack {
                 last: keep,
                 ..claim
             };
-            return kept.close(tx);
+            return kept.close(tx, 0);
         }
         refresh_settled(tx, claim.subscription)
     }

@@ -36,8 +36,21 @@ pub(crate) struct OpenClaim {
     pub(crate) fence: i64,
 }
 
+/// A settled claim that another one takes in.
+struct Neighbour {
+    id: i64,
+    first: i64,
+    opened_us: Option<i64>,
+    done: i64,
+}
+
 const OPEN_COLUMNS: &str =
-    "id, subscription, generation, first_seq, last_seq, settled_to, owner, fence";
+    "c.id, c.subscription, c.generation, c.first_seq, c.last_seq, c.settled_to, c.owner, c.fence";
+
+/// Every open claim, found through where its subscription stands.
+pub(crate) const OPEN_CLAIMS: &str = "subscription_rows AS s CROSS JOIN claims AS c \
+     ON c.subscription = s.id AND c.generation = s.generation AND c.last_seq > s.settled \
+     WHERE c.settled_us IS NULL";
 
 fn open_claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<OpenClaim> {
     Ok(OpenClaim {
@@ -52,26 +65,27 @@ fn open_claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<OpenClaim> {
     })
 }
 
-/// The open claims of a subscription's generation, in log order.
+/// The open claims of a subscription's present generation, in log order. `settled` is where it
+/// stands: what is open lies above.
 pub(crate) fn open_claims_of(
     tx: &Tx<'_>,
     subscription: SubscriptionId,
     generation: Generation,
+    settled: Seq,
 ) -> Result<Vec<OpenClaim>, Error> {
     let sql = format!(
-        "SELECT {OPEN_COLUMNS} FROM claims WHERE subscription = ?1 AND generation = ?2 \
-         AND settled_us IS NULL ORDER BY settled_to"
+        "SELECT {OPEN_COLUMNS} FROM claims AS c WHERE subscription = ?1 AND generation = ?2 \
+         AND last_seq > ?3 AND settled_us IS NULL ORDER BY settled_to"
     );
     let mut statement = tx.conn.prepare_cached(&sql)?;
-    let rows = statement.query_map([subscription.0, generation.0], open_claim)?;
+    let of = [subscription.0, generation.0, settled.0];
+    let rows = statement.query_map(of, open_claim)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The open claims that a process holds.
 pub(crate) fn open_claims(tx: &Tx<'_>, owner: i64) -> Result<Vec<OpenClaim>, Error> {
-    let sql = format!(
-        "SELECT {OPEN_COLUMNS} FROM claims WHERE settled_us IS NULL AND owner = ?1 ORDER BY id"
-    );
+    let sql = format!("SELECT {OPEN_COLUMNS} FROM {OPEN_CLAIMS} AND owner = ?1 ORDER BY c.id");
     let mut statement = tx.conn.prepare_cached(&sql)?;
     let rows = statement.query_map([owner], open_claim)?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -88,7 +102,7 @@ pub(crate) enum Proof {
 
 /// Compares a token with its claim: `LeaseLost` when another process has it or a seek fenced it.
 pub(crate) fn prove(tx: &Tx<'_>, token: ClaimToken) -> Result<Proof, Error> {
-    let sql = format!("SELECT {OPEN_COLUMNS}, settled_us FROM claims WHERE id = ?1");
+    let sql = format!("SELECT {OPEN_COLUMNS}, settled_us FROM claims AS c WHERE id = ?1");
     let found = tx
         .conn
         .prepare_cached(&sql)?
@@ -112,9 +126,9 @@ pub(crate) fn prove(tx: &Tx<'_>, token: ClaimToken) -> Result<Proof, Error> {
     }
 }
 
-/// Whether a claim of this number ever was.
+/// Whether a claim of this number ever was: the newest one is never deleted.
 fn was_given(tx: &Tx<'_>, id: i64) -> Result<bool, Error> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'claims' AND seq >= ?1)";
+    let sql = "SELECT EXISTS (SELECT 1 FROM claims WHERE id >= ?1)";
     Ok(tx
         .conn
         .prepare_cached(sql)?
@@ -134,64 +148,83 @@ fn lease_lost(token: ClaimToken) -> Error {
 }
 
 impl OpenClaim {
-    /// Closes the claim, merging the settled neighbour below it where one owner held both and
-    /// neither changed hands, and brings the subscription's position in line.
-    pub(crate) fn close(&self, tx: &Tx<'_>) -> Result<(), Error> {
-        let mut first = self.first;
-        let mut opened_us: Option<i64> = None;
-        if self.fence == 1
-            && let Some((id, from, opened)) = self.neighbour(tx)?
-        {
+    /// Closes the claim, of which `done` more events were plainly done, merging the settled neighbour
+    /// below it where one owner held both and neither changed hands, and brings the subscription's
+    /// position in line.
+    pub(crate) fn close(&self, tx: &Tx<'_>, done: i64) -> Result<(), Error> {
+        let below = match self.fence {
+            1 => self.neighbour(tx)?,
+            _ => None,
+        };
+        if let Some(below) = &below {
             tx.conn
                 .prepare_cached("DELETE FROM claims WHERE id = ?1")?
-                .execute([id])?;
-            first = from;
-            opened_us = Some(opened);
+                .execute([below.id])?;
         }
+        let merged = below.unwrap_or(Neighbour {
+            id: self.id,
+            first: self.first,
+            opened_us: None,
+            done: 0,
+        });
         tx.conn
             .prepare_cached(
                 "UPDATE claims SET settled_to = last_seq, settled_us = ?2, first_seq = ?3, \
-                 opened_us = COALESCE(?4, opened_us) WHERE id = ?1",
+                 opened_us = COALESCE(?4, opened_us), done = done + ?5 WHERE id = ?1",
             )?
-            .execute(params![self.id, tx.now.0, first, opened_us])?;
+            .execute(params![
+                self.id,
+                tx.now.0,
+                merged.first,
+                merged.opened_us,
+                merged.done + done
+            ])?;
         refresh_settled(tx, self.subscription)
     }
 
     /// The settled claim right below this one, if it may be merged: no open claim between.
-    fn neighbour(&self, tx: &Tx<'_>) -> Result<Option<(i64, i64, i64)>, Error> {
+    fn neighbour(&self, tx: &Tx<'_>) -> Result<Option<Neighbour>, Error> {
         let below = tx
             .conn
             .prepare_cached(
-                "SELECT id, first_seq, opened_us, owner, fence FROM claims \
+                "SELECT id, first_seq, opened_us, done, owner, fence FROM claims \
                  WHERE subscription = ?1 AND generation = ?2 AND settled_us IS NOT NULL \
                    AND last_seq < ?3 ORDER BY last_seq DESC LIMIT 1",
             )?
             .query_row([self.subscription.0, self.generation, self.first], |row| {
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    row.get::<_, i64>(1)?,
-                    row.get::<_, i64>(2)?,
-                    row.get::<_, Option<i64>>(3)?,
-                    row.get::<_, i64>(4)?,
-                ))
+                let neighbour = Neighbour {
+                    id: row.get(0)?,
+                    first: row.get(1)?,
+                    opened_us: row.get(2)?,
+                    done: row.get(3)?,
+                };
+                let by: (Option<i64>, i64) = (row.get(4)?, row.get(5)?);
+                Ok((neighbour, by))
             })
             .optional()?;
-        let Some((id, first, opened, owner, fence)) = below else {
+        let Some((below, by)) = below else {
             return Ok(None);
         };
+        let opened_us = below.opened_us.unwrap_or(tx.now.0);
+        let fits = by == (self.owner, 1)
+            && self.last - below.first <= MERGED_SEQS_MAX
+            && tx.now.0 - opened_us <= MERGED_US_MAX;
+        if !fits {
+            return Ok(None);
+        }
         let between = "SELECT EXISTS (SELECT 1 FROM claims WHERE subscription = ?1 \
                        AND generation = ?2 AND settled_us IS NULL AND first_seq < ?3 \
                        AND last_seq > ?4)";
         let crossed: bool = tx.conn.prepare_cached(between)?.query_row(
-            [self.subscription.0, self.generation, self.first, first],
+            [
+                self.subscription.0,
+                self.generation,
+                self.first,
+                below.first,
+            ],
             |row| row.get(0),
         )?;
-        let fits = owner == self.owner
-            && fence == 1
-            && !crossed
-            && self.last - first <= MERGED_SEQS_MAX
-            && tx.now.0 - opened <= MERGED_US_MAX;
-        Ok(fits.then_some((id, first, opened)))
+        Ok((!crossed).then_some(below))
     }
 
     /// The events of the claim after a place that are still to be given out: matching, not

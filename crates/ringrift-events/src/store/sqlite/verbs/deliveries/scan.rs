@@ -9,13 +9,11 @@ use super::ledger::{OpenClaim, open_claims_of};
 use crate::event::{Event, Seq};
 use crate::store::Error;
 use crate::store::deliveries::{CLAIM_EVENTS_MAX, Want};
-use crate::store::sqlite::identity;
 use crate::store::sqlite::neighbours::readable;
 use crate::store::sqlite::presence::Presence;
-use crate::store::sqlite::recent::{Known, Recent};
+use crate::store::sqlite::recent::{Ground, Known, Recent};
 use crate::store::sqlite::rows::Stretch;
 use crate::store::sqlite::verb::{Plain, Question, Tx};
-use crate::store::sqlite::verbs::head::log_end;
 use crate::store::sqlite::verbs::positions::{Segment, Standing, durable, segment_at, segments};
 use crate::store::subscriptions::{Generation, SubscriptionId};
 
@@ -113,7 +111,8 @@ impl Claimable {
         let Some(hosted) = hosted_version(tx, id)? else {
             return Ok(None);
         };
-        let open = open_claims_of(tx, id, Generation(standing.generation))?;
+        let (generation, settled) = (Generation(standing.generation), Seq(standing.settled));
+        let open = open_claims_of(tx, id, generation, settled)?;
         if standing.ordered && open.iter().any(|claim| claim.owner.is_some()) {
             return Ok(None);
         }
@@ -145,26 +144,27 @@ impl Scan {
         lasting: Lasting,
     ) -> Result<Found, Error> {
         let standing = &claimable.standing;
+        let (generation, cursor) = (Generation(standing.generation), Seq(standing.cursor));
+        let passed = self.from.filter(|passed| passed.generation == generation);
+        let mut read_to = passed.map_or(cursor, |passed| cursor.max(passed.to));
+        let mut ground = Ground::of(tx.conn, read_to)?;
+        if passed.is_some_and(|passed| passed.restores != ground.restores) {
+            read_to = cursor;
+            ground = Ground::of(tx.conn, read_to)?;
+        }
         let mut found = Found {
             subscription: standing.id,
-            generation: Generation(standing.generation),
-            cursor: Seq(standing.cursor),
-            restores: restores(tx)?,
-            read_to: Seq(standing.cursor),
+            generation,
+            cursor,
+            restores: ground.restores,
+            read_to,
             more: false,
             ownerless: claimable.ownerless().is_some(),
             events: Arc::default(),
         };
-        if found.ownerless {
-            return Ok(found);
+        if !found.ownerless {
+            self.read(tx, claimable, &ground, &mut found, lasting)?;
         }
-        if let Some(passed) = self.from
-            && passed.generation == found.generation
-            && passed.restores == found.restores
-        {
-            found.read_to = found.read_to.max(passed.to);
-        }
-        self.read(tx, claimable, &mut found, lasting)?;
         Ok(found)
     }
 
@@ -172,6 +172,7 @@ impl Scan {
         &self,
         tx: &Tx<'_>,
         claimable: &Claimable,
+        ground: &Ground,
         found: &mut Found,
         lasting: Lasting,
     ) -> Result<(), Error> {
@@ -183,8 +184,8 @@ impl Scan {
             return Ok(());
         }
         let border = segment.valid_to.saturating_sub(1);
-        let end = border.min(self.readable(tx)?);
-        let known = Known::of(tx.conn, found.read_to, Seq(end))?;
+        let end = border.min(self.readable(ground)?);
+        let known = ground.known.up_to(Seq(end));
         let mut taking = Taking {
             segment,
             max: self.want.max.clamp(1, CLAIM_EVENTS_MAX),
@@ -260,11 +261,11 @@ impl Scan {
     }
 
     /// The last place that readers may act on.
-    fn readable(&self, tx: &Tx<'_>) -> Result<i64, Error> {
-        // The end is read before the synced place: a sync in between only shows more.
-        let end = log_end(tx.conn)?;
+    fn readable(&self, ground: &Ground) -> Result<i64, Error> {
+        // The end was read before the synced place: a sync in between only shows more.
+        let end = ground.log_end.0;
         match &self.presence {
-            Some(presence) => Ok(end.min(readable(presence, identity::incarnation(tx.conn)?))),
+            Some(presence) => Ok(end.min(readable(presence, ground.incarnation()?))),
             None => Ok(end),
         }
     }

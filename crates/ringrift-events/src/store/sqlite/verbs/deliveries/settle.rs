@@ -39,15 +39,19 @@ impl Verb for SettleClaim {
             return Ok(changed);
         }
         let done = i64::try_from(settle.done).unwrap_or(i64::MAX);
+        if settled_to == claim.last {
+            claim.close(tx, done)?;
+            return Ok(true);
+        }
         tx.conn
             .prepare_cached("UPDATE claims SET settled_to = ?2, done = done + ?3 WHERE id = ?1")?
             .execute([claim.id, settled_to, done])?;
-        if settled_to == claim.last {
-            claim.close(tx)?;
-        } else {
-            refresh_settled(tx, claim.subscription)?;
-        }
+        refresh_settled(tx, claim.subscription)?;
         Ok(true)
+    }
+
+    fn undoes_itself(&self) -> bool {
+        self.settle.results.is_empty()
     }
 
     fn bytes(&self) -> usize {

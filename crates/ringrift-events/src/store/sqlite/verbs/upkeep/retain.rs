@@ -271,7 +271,8 @@ impl Step<'_> {
         self.delete(
             tx,
             "DELETE FROM claims WHERE id IN (SELECT id FROM claims \
-             WHERE settled_us IS NOT NULL AND last_seq <= ?1 LIMIT ?2)",
+             WHERE settled_us IS NOT NULL AND last_seq <= ?1 \
+               AND id < (SELECT MAX(id) FROM claims) LIMIT ?2)",
             oldest,
         )?;
         Ok(())
@@ -346,7 +347,8 @@ impl Step<'_> {
                 .conn
                 .prepare_cached(
                     "UPDATE claims SET owner = CASE WHEN owner IS (SELECT owner FROM claims \
-                     WHERE id = ?1) THEN owner ELSE NULL END, first_seq = ?3 WHERE id = ?2 \
+                     WHERE id = ?1) THEN owner ELSE NULL END, first_seq = ?3, \
+                       done = done + (SELECT done FROM claims WHERE id = ?1) WHERE id = ?2 \
                      AND EXISTS (SELECT 1 FROM claims WHERE id = ?1 AND first_seq = ?3)",
                 )?
                 .execute([below, above, first])?;
