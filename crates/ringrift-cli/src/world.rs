@@ -238,6 +238,7 @@ impl World {
                 subscription: id,
                 max: 256,
                 likely: false,
+                grows: None,
             })
             .wait()
             .expect("claims")
@@ -276,6 +277,7 @@ impl World {
             subscription: id,
             max: 256,
             likely: false,
+            grows: None,
         };
         let claim = self.trainer.claim(want).wait().expect("claims");
         let claim = claim.expect("something to claim");

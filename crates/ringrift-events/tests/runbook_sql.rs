@@ -107,6 +107,7 @@ impl Stage {
             subscription: self.subscription,
             max: 256,
             likely: false,
+            grows: None,
         };
         let claim = self.store.claim(want).wait().unwrap().unwrap();
         let last = claim.events.last().unwrap().seq.unwrap();
@@ -207,6 +208,7 @@ impl Stage {
             subscription: self.subscription,
             max: 256,
             likely: false,
+            grows: None,
         };
         let claim = self.store.claim(want).wait().unwrap();
         let events = claim.map(|claim| claim.events).unwrap_or_default();

@@ -93,6 +93,7 @@ fn stored(folder: &std::path::Path) -> Result<()> {
             subscription,
             max: CLAIM as usize,
             likely: false,
+            grows: None,
         };
         let claim = store.claim(want).wait()?.context("nothing to claim")?;
         ensure!(

@@ -63,6 +63,7 @@ fn claims(system: &System) -> Result<Duration> {
             subscription,
             max,
             likely: false,
+            grows: None,
         };
         let claim = store.claim(want).wait()?;
         let claim = claim.context("nothing to claim")?;

@@ -38,6 +38,7 @@ pub(crate) fn tell(copy: &Copy) -> Ended<[Seq; 3]> {
         subscription: id,
         max: 3,
         likely: false,
+        grows: None,
     };
     let claim = store.claim(want).wait()?.ok_or("nothing to claim")?;
     let places: Vec<Seq> = claim.events.iter().filter_map(|event| event.seq).collect();

@@ -23,6 +23,7 @@ pub struct Claimed {
     told_to: Seq,
     results: Vec<Settlement>,
     done: u64,
+    events: usize,
 }
 
 impl Claimed {
@@ -45,6 +46,7 @@ impl Claimed {
             subscription: claim.subscription,
             generation: claim.generation,
             started: VecDeque::with_capacity(claim.events.len()),
+            events: claim.events.len(),
             unstarted: Arc::unwrap_or_clone(claim.events).into(),
             last,
             settled_to: before,
@@ -52,6 +54,22 @@ impl Claimed {
             results: Vec::new(),
             done: 0,
         }
+    }
+
+    /// The claim has grown by these events.
+    pub fn grow(&mut self, events: Arc<Vec<Arc<Event>>>) {
+        self.last = events
+            .last()
+            .and_then(|event| event.seq)
+            .unwrap_or(self.last);
+        self.events += events.len();
+        self.unstarted.extend(Arc::unwrap_or_clone(events));
+    }
+
+    /// How many events it has had.
+    #[must_use]
+    pub fn events(&self) -> usize {
+        self.events
     }
 
     /// The proof that this process holds it.
@@ -244,7 +262,7 @@ mod tests {
     use crate::event::{EventId, EventType, Payload, ProcessId, TraceId};
     use std::time::Duration;
 
-    fn claim(seqs: &[i64]) -> Claimed {
+    fn claim_of(seqs: &[i64]) -> Arc<Vec<Arc<Event>>> {
         let clock = ManualClock::new(Time(1), 7);
         let events = seqs
             .iter()
@@ -266,11 +284,15 @@ mod tests {
                 })
             })
             .collect();
+        Arc::new(events)
+    }
+
+    fn claim(seqs: &[i64]) -> Claimed {
         Claimed::new(Claim {
             token: ClaimToken { id: 1, fence: 1 },
             subscription: SubscriptionId(1),
             generation: Generation(1),
-            events: Arc::new(events),
+            events: claim_of(seqs),
             taken_over: false,
             more: false,
         })
@@ -335,6 +357,34 @@ mod tests {
         assert_eq!(
             claimed.to_settle().map(|settle| settle.settled_to),
             Some(Seq(6))
+        );
+        assert!(claimed.is_closed());
+    }
+
+    #[test]
+    fn what_grew_is_told_with_the_rest() {
+        let mut claimed = claim(&[3, 7]);
+        for _ in 0..2 {
+            claimed.start_next(|_| true);
+        }
+        claimed.end(done(3));
+        claimed.grow(claim_of(&[9, 12]));
+        claimed.end(done(7));
+        assert_eq!((claimed.events(), claimed.unstarted()), (4, 2));
+        let settle = claimed.to_settle().expect("something to tell");
+        assert_eq!((settle.settled_to, settle.done), (Seq(7), 2));
+        assert!(!claimed.is_closed());
+        assert_eq!(claimed.drop_rest(), Some(Seq(8)));
+        assert_eq!(
+            claimed.to_settle().map(|settle| settle.settled_to),
+            Some(Seq(8))
+        );
+        claimed.grow(claim_of(&[20]));
+        claimed.start_next(|_| true);
+        claimed.end(done(20));
+        assert_eq!(
+            claimed.to_settle().map(|settle| settle.settled_to),
+            Some(Seq(20))
         );
         assert!(claimed.is_closed());
     }

@@ -17,7 +17,7 @@ use super::settling::Told;
 use crate::clock::{self, Clock};
 use crate::event::{Event, Seq};
 use crate::queue::Claimed;
-use crate::store::deliveries::{ClaimToken, Settlement, Want};
+use crate::store::deliveries::{Claim, ClaimToken, Settlement, Want};
 use crate::verdict::Outcome;
 
 /// When no run ended for this long, what did not start is handed back.
@@ -169,7 +169,7 @@ impl Durable {
                         self.hosted.has_news.store(true, Ordering::SeqCst);
                     }
                     self.ahead.more_follows = claim.events.len() >= asked.wanted;
-                    self.claims.push(Claimed::new(claim));
+                    self.hold(claim);
                 }
                 Ok(None) => {}
                 Err(error) => {
@@ -182,6 +182,14 @@ impl Durable {
         }
     }
 
+    fn hold(&mut self, claim: Claim) {
+        let mut held = self.claims.iter_mut();
+        match held.find(|claimed| claimed.token() == claim.token) {
+            Some(grown) => grown.grow(claim.events),
+            None => self.claims.push(Claimed::new(claim)),
+        }
+    }
+
     /// Asks for the next claim, if there may be one.
     pub(super) fn ask(&mut self) -> Option<Asked> {
         let may_ask = self.shared.polling.load(Ordering::SeqCst)
@@ -189,14 +197,18 @@ impl Durable {
         may_ask.then(|| {
             let wanted = self.wanted();
             let seen = self.hosted.is_likely.swap(false, Ordering::SeqCst);
+            let grows = self.grows();
+            if grows.is_none() {
+                // So both share a transaction.
+                self.send_settles();
+            }
             let want = Want {
                 subscription: self.hosted.id,
                 max: wanted,
                 // A backlog is read beside the writer.
                 likely: seen && !self.ahead.more_follows,
+                grows,
             };
-            // So both share a transaction.
-            self.send_settles();
             Asked {
                 claim: self.shared.store.claim(want),
                 wanted,
@@ -315,7 +327,7 @@ impl Durable {
         if let Some(asked) = self.ahead.take()
             && let Ok(Some(claim)) = asked.claim.await
         {
-            self.claims.push(Claimed::new(claim));
+            self.hold(claim);
         }
         for claimed in &mut self.claims {
             let rest = claimed.drop_rest();

@@ -1,8 +1,8 @@
 //! What a durable subscription's loop tells the store, and when.
 //!
 //! A claim and a settlement are a transaction each, of which a machine makes some ten thousand a
-//! second for all processes together. So plain successes wait for the next claim and go with it,
-//! or alone after [`SETTLE_WITHIN`]. A process that is killed meanwhile has them delivered again, as
+//! second for all processes together. So plain successes wait while their claim grows by what comes
+//! next, and go with the claim that follows, or alone after [`SETTLE_WITHIN`]. A process that is killed meanwhile has them delivered again, as
 //! everything it ran. Whatever is more than a plain success is told at once, and everything is where
 //! the order of a key, a dedup key or an end waits for it.
 
@@ -11,12 +11,19 @@ use std::time::Duration;
 use super::again::may_pass;
 use super::durable::{Durable, Withheld};
 use crate::queue::Claimed;
-use crate::store::deliveries::Settle;
+use crate::store::deliveries::{ClaimToken, Settle};
 use crate::store::{ErrorCode, Pending};
 
 /// Longest that a plain success waits to be told: too short to be seen by an operator, and many
 /// claims long at a rate at which sparing a transaction matters.
 const SETTLE_WITHIN: Duration = Duration::from_millis(20);
+
+/// From then on it goes with the next claim; before that the claim itself grows.
+const GROW_WITHIN: Duration = Duration::from_millis(10);
+
+/// Events of a claim that grows no more: who takes over from a process that died begins with all of
+/// them that were not settled.
+const GROWN_MAX: usize = 256;
 
 /// A settlement on its way.
 pub(super) struct Told {
@@ -44,6 +51,17 @@ impl Durable {
         self.owes_since.map_or(Duration::MAX, |since| {
             (since + SETTLE_WITHIN).saturating_sub(now)
         })
+    }
+
+    /// The claim that is to grow by what comes next, where nothing asks for a settlement yet.
+    pub(super) fn grows(&self) -> Option<ClaimToken> {
+        let now = self.shared.clock.monotonic();
+        let since = self.owes_since.unwrap_or(now);
+        let newest = self.claims.last()?;
+        let may = self.may_wait()
+            && now.saturating_sub(since) < GROW_WITHIN
+            && newest.events() < GROWN_MAX;
+        may.then(|| newest.token())
     }
 
     fn may_wait(&self) -> bool {

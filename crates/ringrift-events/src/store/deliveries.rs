@@ -22,13 +22,14 @@ pub struct ClaimToken {
 /// Events of one durable subscription that this process alone may handle for now.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// The proof.
+    /// The proof; that of [`Want::grows`] where that claim has grown.
     pub token: ClaimToken,
     /// Whose events they are.
     pub subscription: SubscriptionId,
     /// In which generation.
     pub generation: Generation,
-    /// The events, in log order; never empty. The filter already holds for each.
+    /// The events, in log order; never empty. The filter already holds for each. Of a claim that has
+    /// grown only the new ones.
     pub events: Arc<Vec<Arc<Event>>>,
     /// Another process held it before: it died, hung or handed it back.
     pub taken_over: bool,
@@ -46,7 +47,14 @@ pub struct Want {
     /// The caller has just seen an event in the log that it takes. Changes what the asking costs,
     /// not what is answered.
     pub likely: bool,
+    /// An open claim of this process that grows by what is found, so that one settlement tells of
+    /// both. It does while nothing else of the subscription was claimed after it, it never changed
+    /// hands, and it stays within one version and [`CLAIM_PLACES_MAX`]; else there is another claim.
+    pub grows: Option<ClaimToken>,
 }
+
+/// Places of the log that a claim which grows may span.
+pub const CLAIM_PLACES_MAX: i64 = 100_000;
 
 /// Most events in one claim: few enough that it is gone through in some milliseconds, enough that
 /// its two transactions weigh nothing beside them.

@@ -194,8 +194,24 @@ impl Bench {
             subscription: id,
             max,
             likely: max.is_multiple_of(2),
+            grows: None,
         };
         self.store.claim(want).wait()
+    }
+
+    /// Claims at most `max` events more for a claim that is to grow, where there must be something.
+    ///
+    /// # Errors
+    /// The store's, or that there was nothing.
+    pub fn grown(&self, claim: &Claim, max: usize) -> Result<Claim, Broken> {
+        let want = Want {
+            subscription: claim.subscription,
+            max,
+            likely: max.is_multiple_of(2),
+            grows: Some(claim.token),
+        };
+        let grown = self.store.claim(want).wait()?;
+        grown.ok_or_else(|| Broken::new("there was nothing to claim"))
     }
 
     /// Claims, where there must be something.

@@ -19,6 +19,9 @@ promises!(
     what_is_given_up_unstarted_counts_no_run_and_frees_its_key,
     what_was_given_up_is_still_owed,
     giving_back_what_is_lost_is_refused,
+    a_claim_grows_by_what_its_process_finds_next,
+    a_claim_grows_only_at_the_end_and_in_its_own_process,
+    a_claim_that_has_grown_goes_back_in_part,
 );
 
 fn claims_go_in_log_order_and_never_twice(harness: &dyn Harness) -> Check {
@@ -279,5 +282,97 @@ fn giving_back_what_is_lost_is_refused(harness: &dyn Harness) -> Check {
     let back = one.store.hand_back(forged, Seq::START).wait();
     same!(refused(back)?, ErrorCode::LeaseLost, "another fence");
     holds!(one.finish(&claim)?, "the claim stands");
+    Ok(())
+}
+
+fn a_claim_grows_by_what_its_process_finds_next(harness: &dyn Harness) -> Check {
+    let bench = Bench::new(harness);
+    let id = bench.subscribe(Bench::durable("d"))?;
+    let seqs = bench.publish(5)?;
+    let claim = bench.claimed(id, 2)?;
+    let grown = bench.grown(&claim, 2)?;
+    same!(
+        (grown.token, places(&grown)),
+        (claim.token, seqs[2..4].to_vec()),
+        "the new ones under the old proof"
+    );
+    same!(bench.tally(id)?.claimed, 4, "all of it is held");
+    holds!(
+        bench.settle(claim.token, seqs[1], Vec::new())?,
+        "what was there before"
+    );
+    same!(bench.tally(id)?.claimed, 2, "the rest stays held");
+    holds!(bench.finish(&grown)?, "and is settled with the same proof");
+    let next = bench.grown(&claim, 9)?;
+    holds!(
+        next.token != claim.token,
+        "a settled claim grows no more: {next:?}"
+    );
+    same!(places(&next), seqs[4..].to_vec(), "another goes on");
+    bench.finish(&next)?;
+    same!(bench.tally(id)?.done, 5, "all are done");
+    Ok(())
+}
+
+fn a_claim_grows_only_at_the_end_and_in_its_own_process(harness: &dyn Harness) -> Check {
+    let (one, two) = (Bench::new(harness), Bench::new(harness));
+    let id = one.subscribe(Bench::durable("d"))?;
+    two.subscribe(Bench::durable("d"))?;
+    let seqs = one.publish(5)?;
+    let claim = one.claimed(id, 1)?;
+    let stolen = two.grown(&claim, 1)?;
+    holds!(
+        stolen.token != claim.token,
+        "another process's claim does not grow here"
+    );
+    let behind = one.grown(&claim, 1)?;
+    holds!(
+        behind.token != claim.token,
+        "it would span what another process has"
+    );
+    two.finish(&stolen)?;
+    let still = one.grown(&claim, 1)?;
+    holds!(still.token != claim.token, "or had");
+    one.store.hand_back(behind.token, Seq::START).wait()?;
+    let again = one.claimed(id, 1)?;
+    same!(places(&again), places(&behind), "what was handed back");
+    let fenced = one.grown(&again, 9)?;
+    holds!(
+        fenced.token != again.token,
+        "one that changed hands does not grow"
+    );
+    same!(places(&fenced), seqs[4..].to_vec(), "the rest comes anyway");
+    for claim in [&claim, &again, &still, &fenced] {
+        holds!(one.finish(claim)?, "{claim:?} stands");
+    }
+    same!(one.tally(id)?.done, 5, "each is done once");
+    Ok(())
+}
+
+fn a_claim_that_has_grown_goes_back_in_part(harness: &dyn Harness) -> Check {
+    let (one, two) = (Bench::new(harness), Bench::new(harness));
+    let id = one.subscribe(Bench::durable("d"))?;
+    two.subscribe(Bench::durable("d"))?;
+    let seqs = one.publish(5)?;
+    let claim = one.claimed(id, 2)?;
+    one.grown(&claim, 2)?;
+    one.store.hand_back(claim.token, seqs[1]).wait()?;
+    same!(
+        two.take(id, 9)?,
+        seqs[2..4].to_vec(),
+        "what was handed back"
+    );
+    let next = one.grown(&claim, 9)?;
+    holds!(
+        next.token != claim.token,
+        "it would span what went elsewhere"
+    );
+    same!(places(&next), seqs[4..].to_vec(), "what nobody had");
+    holds!(
+        one.settle(claim.token, seqs[1], Vec::new())?,
+        "the part that stays"
+    );
+    let tally = one.tally(id)?;
+    same!((tally.done, tally.claimed), (2, 3), "the rest is held");
     Ok(())
 }

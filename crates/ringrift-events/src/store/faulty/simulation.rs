@@ -142,6 +142,7 @@ impl Simulation {
             subscription,
             max,
             likely: max.is_multiple_of(2),
+            grows: None,
         };
         // An answer that is lost leaves a claim nobody knows of; only its process's end frees it.
         if let Ok(Some(claim)) = crate::store::Deliveries::claim(&*process.store, want).wait() {

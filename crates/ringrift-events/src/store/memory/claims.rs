@@ -28,7 +28,7 @@ impl World {
         if self.subscription(want.subscription)?.ordered() && self.has_claim(want.subscription) {
             return Ok(None);
         }
-        Ok(self.claim_range(me, want.subscription, version, max))
+        Ok(self.claim_range(me, want.subscription, version, want))
     }
 
     /// The version this process hosts.

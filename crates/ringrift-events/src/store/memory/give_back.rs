@@ -17,6 +17,7 @@ impl World {
             return;
         };
         claim.events.retain(|seq| *seq <= keep_to);
+        claim.is_cut = true;
         let (subscription, version) = (claim.subscription, claim.version);
         let generation = claim.generation;
         if moved.is_empty() {
@@ -31,6 +32,7 @@ impl World {
             settled_to: Seq(moved[0].0 - 1),
             events: moved,
             open: true,
+            is_cut: false,
         };
         self.add_claim(row);
     }

@@ -1,10 +1,11 @@
 //! Taking the next range of the log.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::state::{ClaimRow, Delivery, Subscription, World};
-use crate::event::{ProcessId, Seq};
-use crate::store::deliveries::{Claim, Why};
+use crate::event::{Event, ProcessId, Seq};
+use crate::store::deliveries::{CLAIM_EVENTS_MAX, CLAIM_PLACES_MAX, Claim, Want, Why};
 use crate::store::subscriptions::SubscriptionId;
 
 /// What a look at the log after the cursor found.
@@ -28,8 +29,9 @@ impl World {
         me: ProcessId,
         id: SubscriptionId,
         version: i64,
-        max: usize,
+        want: Want,
     ) -> Option<Claim> {
+        let max = want.max.clamp(1, CLAIM_EVENTS_MAX);
         let subscription = self.subscriptions.get(&id)?;
         let Scanned {
             taken,
@@ -50,7 +52,13 @@ impl World {
         let generation = subscription.generation;
         if taken.is_empty() {
             // Everything it looked at waits for its key: what follows may not.
-            return moved.then(|| self.claim_range(me, id, version, max))?;
+            return moved.then(|| self.claim_range(me, id, version, want))?;
+        }
+        if let Some(number) = self.grow(me, want, in_version, &taken) {
+            let mut answer = self.claim_answer(number)?;
+            let new = |event: &Arc<Event>| event.seq >= Some(taken[0]);
+            Arc::make_mut(&mut answer.events).retain(new);
+            return Some(answer);
         }
         let number = self.add_claim(ClaimRow {
             subscription: id,
@@ -61,8 +69,38 @@ impl World {
             settled_to: Seq(taken[0].0 - 1),
             events: taken,
             open: true,
+            is_cut: false,
         });
         self.claim_answer(number)
+    }
+
+    /// Lets the claim that may grow do so.
+    fn grow(&mut self, me: ProcessId, want: Want, version: i64, taken: &[Seq]) -> Option<i64> {
+        let token = want.grows?;
+        let claim = self.claims.get(&token.id)?;
+        let later = |other: &ClaimRow| {
+            other.subscription == claim.subscription
+                && other.generation == claim.generation
+                && other.last() > claim.last()
+        };
+        let span = taken.last()?.0 - claim.events.first()?.0;
+        let may = claim.open
+            && !claim.is_cut
+            && claim.subscription == want.subscription
+            && (claim.fence, token.fence) == (1, 1)
+            && claim.owner == Some(me)
+            && claim.version == version
+            && span < CLAIM_PLACES_MAX
+            && !self.claims.values().any(later);
+        if !may {
+            return None;
+        }
+        let claim = self.claims.get_mut(&token.id)?;
+        claim.events.extend(taken);
+        for seq in taken {
+            self.set_delivery(want.subscription, *seq, Delivery::Claimed(token.id));
+        }
+        Some(token.id)
     }
 
     /// Looks at the log after the cursor. No claim crosses a version's border.

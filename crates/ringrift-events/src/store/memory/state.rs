@@ -115,6 +115,8 @@ pub(super) struct ClaimRow {
     pub(super) events: Vec<Seq>,
     pub(super) settled_to: Seq,
     pub(super) open: bool,
+    /// A part of it went elsewhere.
+    pub(super) is_cut: bool,
 }
 
 impl ClaimRow {

@@ -121,10 +121,7 @@ impl SqliteStore {
             }
         }
         let own = Weak::clone(&self.own);
-        let take = TakeClaim {
-            found,
-            max: want.max,
-        };
+        let take = TakeClaim { found, want };
         self.write_then(take, move |taken| took(want, steps, taken, &own, answer))
             .forget();
     }

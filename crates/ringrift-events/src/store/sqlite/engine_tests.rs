@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Adds an event row by hand and then fails, panics or waits.
 enum Odd {
     Fails,
+    /// Says that it needs no savepoint, and fails after it has written.
+    FailsLate,
     Panics,
     /// Announces that it has begun, and waits.
     Waits(SyncSender<()>, Receiver<()>),
@@ -32,7 +34,7 @@ impl Verb for Odd {
             [],
         )?;
         match self {
-            Odd::Fails => Err(Error::new(ErrorCode::WrongState, "as asked")),
+            Odd::Fails | Odd::FailsLate => Err(Error::new(ErrorCode::WrongState, "as asked")),
             Odd::Panics => panic!("as asked"),
             Odd::Fine => Ok(()),
             Odd::Waits(began, signal) => {
@@ -41,6 +43,10 @@ impl Verb for Odd {
                 Ok(())
             }
         }
+    }
+
+    fn undoes_itself(&self) -> bool {
+        matches!(self, Odd::FailsLate)
     }
 }
 
@@ -93,6 +99,27 @@ fn a_verb_that_fails_alone_or_among_others_undoes_itself_only() {
     assert_eq!(failing.wait().unwrap_err().code, ErrorCode::WrongState);
     after.wait().unwrap();
     assert_eq!(left_behind(&home), 3);
+}
+
+#[test]
+fn a_verb_without_a_savepoint_that_fails_after_it_wrote_undoes_the_whole_transaction() {
+    let home = TestStore::new();
+    let (begin, began) = sync_channel(1);
+    let (go, signal) = sync_channel(1);
+    let first = home.store.write(Odd::Waits(begin, signal));
+    began.recv_timeout(PATIENCE).unwrap();
+    let before = home.store.write(Odd::Fine);
+    let failing = home.store.write(Odd::FailsLate);
+    let after = home.store.write(Odd::Fine);
+    go.send(()).unwrap();
+    first.wait().unwrap();
+    for undone in [before, failing] {
+        let error = undone.wait().unwrap_err();
+        assert_eq!(error.code, ErrorCode::WrongState);
+        assert!(!error.may_have_applied);
+    }
+    after.wait().unwrap();
+    assert_eq!(left_behind(&home), 2);
 }
 
 #[test]

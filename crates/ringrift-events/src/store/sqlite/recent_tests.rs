@@ -82,6 +82,7 @@ impl Two {
                 subscription: id,
                 max,
                 likely: false,
+                grows: None,
             },
             from: None,
             rows_max: 1_000,

@@ -63,11 +63,15 @@ impl Stage {
     }
 
     fn claim(&self, max: usize) -> Option<Claim> {
-        let want = Want {
+        self.claim_as(Want {
             subscription: self.id,
             max,
             likely: false,
-        };
+            grows: None,
+        })
+    }
+
+    fn claim_as(&self, want: Want) -> Option<Claim> {
         loop {
             let scan = Scan {
                 want,
@@ -80,7 +84,7 @@ impl Stage {
             if found.events.is_empty() && !found.ownerless {
                 return None;
             }
-            match self.db.write(TakeClaim { found, max }).unwrap() {
+            match self.db.write(TakeClaim { found, want }).unwrap() {
                 Taken::Claim(claim) => return Some(claim),
                 Taken::Nothing | Taken::Passed(_) => return None,
                 Taken::Again => {}
@@ -94,6 +98,7 @@ impl Stage {
                 subscription: self.id,
                 max,
                 likely: true,
+                grows: None,
             },
             from: None,
             rows_max,
@@ -108,7 +113,7 @@ impl Stage {
             token: claim.token,
             settled_to,
             results: Vec::new(),
-            done: 0,
+            done: 1,
         };
         self.db.write(SettleClaim { settle }).unwrap()
     }
@@ -204,8 +209,46 @@ fn settled_neighbours_of_one_owner_become_one_row_and_old_tokens_stay_settled() 
     assert!(stage.settle(&second, last(&second)));
     assert_eq!(stage.number("SELECT COUNT(*) FROM claims"), 1);
     assert_eq!(stage.number("SELECT last_seq - first_seq FROM claims"), 3);
+    assert_eq!(stage.number("SELECT done FROM claims"), 2, "of both");
     assert!(!stage.settle(&first, last(&first)), "settled, not lost");
     assert_eq!(stage.tally().done, 4);
+}
+
+#[test]
+fn a_claim_that_grows_is_one_row_with_one_settlement() {
+    let stage = Stage::new();
+    stage.publish(6);
+    let first = stage.claim(2).unwrap();
+    for _ in 0..2 {
+        let grown = stage.claim_as(Want {
+            subscription: stage.id,
+            max: 2,
+            likely: false,
+            grows: Some(first.token),
+        });
+        assert_eq!(grown.unwrap().token, first.token);
+    }
+    assert_eq!(stage.number("SELECT COUNT(*) FROM claims"), 1);
+    assert_eq!(stage.number("SELECT last_seq - first_seq FROM claims"), 5);
+    assert!(stage.settle(&first, Seq(6)));
+    let settled = "SELECT COUNT(*) FROM claims WHERE settled_us IS NOT NULL";
+    assert_eq!(stage.number(settled), 1);
+    assert_eq!(stage.tally().done, 6);
+}
+
+#[test]
+fn no_claim_gets_a_number_again_after_retention() {
+    let stage = Stage::new();
+    stage.publish(2);
+    let claim = stage.claim(2).unwrap();
+    assert!(stage.settle(&claim, last(&claim)));
+    stage.db.clock.advance(8 * DAY);
+    stage.retain(rules());
+    assert_eq!(stage.number("SELECT COUNT(*) FROM events"), 0);
+    stage.publish(1);
+    let next = stage.claim(1).unwrap();
+    assert!(next.token.id > claim.token.id, "{:?}", next.token);
+    assert!(!stage.settle(&claim, last(&claim)), "settled, not lost");
 }
 
 #[test]

@@ -9,17 +9,17 @@ use super::ledger::OpenClaim;
 use super::scan::{Claimable, Found, Lasting, Scan, restores};
 use crate::event::{Event, Seq};
 use crate::store::Error;
-use crate::store::deliveries::{CLAIM_EVENTS_MAX, Claim, ClaimToken, Why};
+use crate::store::deliveries::{CLAIM_EVENTS_MAX, Claim, ClaimToken, Want, Why};
 use crate::store::pages::Bells;
 use crate::store::sqlite::verb::{Plain, Tx, Verb};
 use crate::store::sqlite::verbs::letters::{NewRow, insert_row};
 use crate::store::sqlite::verbs::positions::{Standing, refresh_settled, set_cursor};
 use crate::store::subscriptions::{Generation, SubscriptionId};
 
-/// Takes what was found, at most `max` events of an ownerless claim.
+/// Takes what was found.
 pub(crate) struct TakeClaim {
     pub(crate) found: Found,
-    pub(crate) max: usize,
+    pub(crate) want: Want,
 }
 
 /// What the taking came to.
@@ -55,7 +55,7 @@ impl Verb for TakeClaim {
         };
         let standing = &claimable.standing;
         if let Some(claim) = claimable.ownerless() {
-            return take_ownerless(tx, standing, claim, self.max);
+            return take_ownerless(tx, standing, claim, self.want.max);
         }
         let stands = standing.generation == found.generation.0
             && standing.cursor == found.cursor.0
@@ -63,7 +63,7 @@ impl Verb for TakeClaim {
         if found.ownerless || !stands {
             return Ok(Taken::Again);
         }
-        take_new(tx, standing, found)
+        take_new(tx, &claimable, found, self.want.grows)
     }
 
     fn undoes_itself(&self) -> bool {
@@ -88,7 +88,7 @@ impl Verb for ClaimNow {
         match claimable.ownerless() {
             Some(claim) => take_ownerless(tx, standing, claim, want.max),
             None if found.events.is_empty() => Ok(Taken::Passed(found)),
-            None => take_new(tx, standing, found),
+            None => take_new(tx, &claimable, found, want.grows),
         }
     }
 
@@ -137,7 +137,13 @@ fn take_ownerless(
     }))
 }
 
-fn take_new(tx: &Tx<'_>, standing: &Standing, found: Found) -> Result<Taken, Error> {
+fn take_new(
+    tx: &Tx<'_>,
+    claimable: &Claimable,
+    found: Found,
+    grows: Option<ClaimToken>,
+) -> Result<Taken, Error> {
+    let standing = &claimable.standing;
     let events = still_due(tx, standing, found.events)?;
     let events = without_blocked_keys(tx, standing, events)?;
     let (Some(first), Some(last)) = (events.first().map(place), events.last().map(place)) else {
@@ -148,6 +154,32 @@ fn take_new(tx: &Tx<'_>, standing: &Standing, found: Found) -> Result<Taken, Err
             false => Taken::Nothing,
         });
     };
+    let token = match grows {
+        Some(token) if claimable.may_grow(tx, token, last)? => {
+            tx.conn
+                .prepare_cached("UPDATE claims SET last_seq = ?2 WHERE id = ?1")?
+                .execute([token.id, last])?;
+            token
+        }
+        Some(_) | None => open_claim(tx, standing, first, last)?,
+    };
+    set_cursor(tx, standing.id, found.read_to.0)?;
+    Ok(Taken::Claim(Claim {
+        token,
+        subscription: standing.id,
+        generation: Generation(standing.generation),
+        events: Arc::new(events),
+        taken_over: false,
+        more: found.more,
+    }))
+}
+
+fn open_claim(
+    tx: &Tx<'_>,
+    standing: &Standing,
+    first: i64,
+    last: i64,
+) -> Result<ClaimToken, Error> {
     tx.conn
         .prepare_cached(
             "INSERT INTO claims (subscription, generation, first_seq, last_seq, settled_to, \
@@ -162,16 +194,10 @@ fn take_new(tx: &Tx<'_>, standing: &Standing, found: Found) -> Result<Taken, Err
             tx.process_row,
             tx.now.0
         ])?;
-    let id = tx.conn.last_insert_rowid();
-    set_cursor(tx, standing.id, found.read_to.0)?;
-    Ok(Taken::Claim(Claim {
-        token: ClaimToken { id, fence: 1 },
-        subscription: standing.id,
-        generation: Generation(standing.generation),
-        events: Arc::new(events),
-        taken_over: false,
-        more: found.more,
-    }))
+    Ok(ClaimToken {
+        id: tx.conn.last_insert_rowid(),
+        fence: 1,
+    })
 }
 
 /// Leaves out what was deleted since the look, and what has a redelivery of its own.

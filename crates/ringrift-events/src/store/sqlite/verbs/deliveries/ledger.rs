@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension as _, params};
 
 use crate::event::{Event, Seq};
-use crate::store::deliveries::ClaimToken;
+use crate::store::deliveries::{CLAIM_PLACES_MAX, ClaimToken};
 use crate::store::sqlite::rows::{EVENT_COLUMNS, event};
 use crate::store::sqlite::verb::Tx;
 use crate::store::sqlite::verbs::positions::{refresh_settled, segment_at, segments};
@@ -16,11 +16,8 @@ use crate::store::{Error, ErrorCode};
 pub(crate) const NOT_DELETED: &str =
     "NOT EXISTS (SELECT 1 FROM deleted_events AS d WHERE d.seq = e.seq)";
 
-/// Merged settled claims span at most this many places, and at most [`MERGED_US_MAX`]: the ledger
+/// Merged settled claims span at most [`CLAIM_PLACES_MAX`] and so many microseconds: the ledger
 /// still says when.
-const MERGED_SEQS_MAX: i64 = 100_000;
-
-/// See [`MERGED_SEQS_MAX`].
 const MERGED_US_MAX: i64 = 60_000_000;
 
 /// A claim that is not settled.
@@ -207,7 +204,7 @@ impl OpenClaim {
         };
         let opened_us = below.opened_us.unwrap_or(tx.now.0);
         let fits = by == (self.owner, 1)
-            && self.last - below.first <= MERGED_SEQS_MAX
+            && self.last - below.first <= CLAIM_PLACES_MAX
             && tx.now.0 - opened_us <= MERGED_US_MAX;
         if !fits {
             return Ok(None);

@@ -8,7 +8,7 @@ use rusqlite::OptionalExtension as _;
 use super::ledger::{OpenClaim, open_claims_of};
 use crate::event::{Event, Seq};
 use crate::store::Error;
-use crate::store::deliveries::{CLAIM_EVENTS_MAX, Want};
+use crate::store::deliveries::{CLAIM_EVENTS_MAX, CLAIM_PLACES_MAX, ClaimToken, Want};
 use crate::store::sqlite::neighbours::readable;
 use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::recent::{Ground, Known, Recent};
@@ -132,6 +132,35 @@ impl Claimable {
                 && segment_at(&self.segments, claim.last)
                     .is_none_or(|segment| segment.number <= self.hosted)
         })
+    }
+
+    /// Whether a claim of this process may grow up to `last`: see [`Want::grows`].
+    pub(super) fn may_grow(
+        &self,
+        tx: &Tx<'_>,
+        token: ClaimToken,
+        last: i64,
+    ) -> Result<bool, Error> {
+        let held = |claim: &&OpenClaim| {
+            claim.id == token.id
+                && (claim.fence, token.fence) == (1, 1)
+                && claim.owner == Some(tx.process_row)
+        };
+        let Some(claim) = self.open.iter().find(held) else {
+            return Ok(false);
+        };
+        let version = |seq| segment_at(&self.segments, seq).map(|segment| segment.number);
+        if last - claim.first >= CLAIM_PLACES_MAX || version(claim.last) != version(last) {
+            return Ok(false);
+        }
+        let later = "SELECT EXISTS (SELECT 1 FROM claims WHERE subscription = ?1 \
+                     AND generation = ?2 AND last_seq > ?3)";
+        let of = [self.standing.id.0, self.standing.generation, claim.last];
+        let is_last: bool = tx
+            .conn
+            .prepare_cached(later)?
+            .query_row(of, |row| row.get(0).map(|later: bool| !later))?;
+        Ok(is_last)
     }
 }
 
