@@ -103,9 +103,10 @@ impl Daemon for Commands {
                 }
             }
             context.cycle();
-            seen = self.store.wait_for_news(seen, LOOK_EVERY);
+            let news = self.store.wait_for_news(seen, LOOK_EVERY);
+            let rang = std::mem::replace(&mut seen, news) != news;
             // A busy log rings at every commit; commands need no such haste.
-            if !context.wait(LOOK_EVERY / 10) {
+            if rang && !context.wait(LOOK_EVERY / 10) {
                 break;
             }
         }

@@ -14,9 +14,13 @@ use crate::store::{Error, Store};
 /// Events read at once: enough to share a read, few enough to keep the first one's delay short.
 const READ_MAX: usize = 1_000;
 
-/// The longest wait without a ring: the time a missed ring may cost, and how often work that came
-/// without an append (a takeover, a resume) is looked for while the log rings.
-const WAIT_MAX: Duration = Duration::from_millis(500);
+/// How often work that came without an append (a takeover, a resume) is looked for while the log
+/// rings.
+const WORK_EVERY: Duration = Duration::from_millis(500);
+
+/// The longest wait without a ring. Whoever changes the log without one is noticed sooner, by the
+/// store.
+const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// How often everything is looked at although nothing changed: for events that became readable
 /// without a commit, by the sync of another process that rang for other types.
@@ -216,7 +220,7 @@ impl Daemon for CrossProcessPoller {
                     if reads {
                         read_at = now;
                         let at = match grew {
-                            true => now + WAIT_MAX,
+                            true => now + WORK_EVERY,
                             false => told_at + STRAY_EVERY,
                         };
                         work_at = Some(work_at.map_or(at, |before: Duration| before.min(at)));
@@ -244,8 +248,9 @@ impl Daemon for CrossProcessPoller {
                 break;
             }
             let wait = match work_at {
-                Some(at) if failures == 0 => at.saturating_sub(now).min(WAIT_MAX),
-                Some(_) | None => WAIT_MAX,
+                _ if failures > 0 => WORK_EVERY,
+                Some(at) => at.saturating_sub(now).min(WAIT_MAX),
+                None => WAIT_MAX,
             };
             let follows = failures == 0 && self.router.has_live();
             let news = match self.wait(seen, wait, follows) {

@@ -281,7 +281,7 @@ impl<W: Watch> Daemon for Watcher<W> {
             let now_seen = self.store.wait_for_news_of(types.as_ref(), seen, wait);
             news = now_seen != seen || types != listened;
             (seen, listened) = (now_seen, types);
-            if !context.wait(PACE) {
+            if news && !context.wait(PACE) {
                 break;
             }
         }

@@ -54,6 +54,8 @@ struct Seen {
 /// What one look found.
 #[derive(Default)]
 pub(super) struct Look {
+    /// The thread runs a handler.
+    pub(super) is_busy: bool,
     /// The stay that the last look told of has ended.
     pub(super) ended: Option<Stall>,
     /// The thread is held.
@@ -163,7 +165,8 @@ impl Lane {
             stall.held_ms = (ended - before.since_us) / 1_000;
             look.ended = Some(stall);
         }
-        if since_us == 0 {
+        look.is_busy = since_us != 0;
+        if !look.is_busy {
             return look;
         }
         let before = seen.get_or_insert_with(|| Seen {

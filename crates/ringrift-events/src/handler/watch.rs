@@ -140,16 +140,19 @@ impl Watch {
         lock(&self.held).clone()
     }
 
-    /// Looks once and reports what was not reported yet; the watching thread does nothing else.
-    pub fn look(&self) {
+    /// Looks once and reports what was not reported yet; the watching thread does nothing else. Says
+    /// whether a handler is at it.
+    pub fn look(&self) -> bool {
         let lanes: Vec<Arc<Lane>> = {
             let mut lanes = lock(&self.lanes);
             lanes.retain(|lane| lane.strong_count() > 0);
             lanes.iter().filter_map(Weak::upgrade).collect()
         };
         let mut now: Vec<Stall> = lock(&self.foreign).values().cloned().collect();
+        let mut busy = !now.is_empty();
         for lane in lanes {
             let look = lane.look(&self.clock, self.limit);
+            busy |= look.is_busy;
             if let Some(ended) = &look.ended {
                 (self.report)(Noticed::Ended(ended));
             }
@@ -160,6 +163,7 @@ impl Watch {
         if !before.is_empty() || !now.is_empty() {
             (self.report)(Noticed::Now(&now));
         }
+        busy
     }
 
     fn tell_held(&self, look: &Look) {
@@ -184,7 +188,11 @@ impl Watch {
     }
 
     fn look_on(&self, runtime: Option<&tokio::runtime::Handle>) {
-        let pause = (self.limit / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
+        // While no thread runs a handler, the next look comes in time to see whoever begins now
+        // before he is held too long, and to look more often from then on.
+        let [busy, idle] = [self.limit / 4, self.limit]
+            .map(|pause| pause.clamp(Duration::from_millis(10), Duration::from_secs(1)));
+        let mut pause = busy;
         let mut stop = lock(&self.stop);
         while !*stop {
             let (next, _) = self
@@ -198,7 +206,10 @@ impl Watch {
             if let Some(runtime) = runtime {
                 Lags::ask(&self.lags, runtime);
             }
-            self.look();
+            pause = match self.look() {
+                true => busy,
+                false => idle,
+            };
             stop = lock(&self.stop);
         }
     }

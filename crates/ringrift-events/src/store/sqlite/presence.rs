@@ -328,7 +328,12 @@ impl Presence {
         changed: impl Fn() -> bool,
     ) -> u64 {
         let looks = || !self.follower_listens.load(Ordering::SeqCst);
-        self.wait(bells, seen, at_most, || {
+        // Where the follower looks, a ring is all there is to wait for.
+        let slice = || match looks() {
+            true => self.settings.foreign_poll,
+            false => Duration::MAX,
+        };
+        self.wait(bells, seen, at_most, slice, || {
             looks() && self.is_time_to_look() && changed()
         })
     }
@@ -343,16 +348,25 @@ impl Presence {
         changed: impl Fn() -> bool,
     ) -> u64 {
         self.follower_listens.store(true, Ordering::SeqCst);
-        let news = self.wait(bells, seen, at_most, || self.is_time_to_look() && changed());
+        let slice = || self.settings.foreign_poll;
+        let changed = || self.is_time_to_look() && changed();
+        let news = self.wait(bells, seen, at_most, slice, changed);
         self.follower_listens.store(false, Ordering::SeqCst);
         // Where it is always woken before the time, nobody else would look.
-        if news != seen && self.is_time_to_look() && changed() {
+        if news != seen && changed() {
             self.foreign.fetch_add(1, Ordering::SeqCst);
         }
         news
     }
 
-    fn wait(&self, bells: Bells, seen: u64, at_most: Duration, changed: impl Fn() -> bool) -> u64 {
+    fn wait(
+        &self,
+        bells: Bells,
+        seen: u64,
+        at_most: Duration,
+        slice: impl Fn() -> Duration,
+        changed: impl Fn() -> bool,
+    ) -> u64 {
         let until = SystemClock.monotonic().saturating_add(at_most);
         loop {
             let now = SystemClock.monotonic();
@@ -362,7 +376,7 @@ impl Presence {
                 return news;
             }
             let rings = (seen & 0xFFFF_FFFF) as u32;
-            let slice = left.min(self.settings.foreign_poll);
+            let slice = left.min(slice());
             match &self.shared {
                 Some(shared) => {
                     shared.listen(bells, rings, slice);
