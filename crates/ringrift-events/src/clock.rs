@@ -1,5 +1,6 @@
 //! The seams for time, waiting and randomness: everything else asks here, so that tests own them.
 
+mod birth;
 mod random;
 mod virtual_clock;
 mod waits;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use birth::Birth;
 pub use virtual_clock::{Sleeper, Timers, VirtualClock};
 pub use waits::{Signal, pause, within};
 

@@ -6,6 +6,7 @@
 //! flow, and it reads no file: `config` parses `[[types]]`, the store keeps what users declared.
 
 pub mod alert;
+mod asked;
 pub mod declare;
 pub mod error;
 pub mod filter;
@@ -22,6 +23,7 @@ mod tests;
 pub mod types;
 
 pub use alert::AlertRule;
+pub use asked::{Asked, Fields, Held};
 pub use error::{Difference, Error};
 pub use known::Catalog;
 pub(crate) use names::words;

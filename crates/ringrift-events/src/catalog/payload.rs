@@ -4,9 +4,10 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed as _, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::Error;
+use super::asked::{Asked, Kept};
+use super::{Error, TypeEntry};
 use crate::event::{PAYLOAD_BYTES_MAX, Payload};
 
 /// Deepest nesting of objects and arrays in a payload: less than every JSON reader around us
@@ -45,21 +46,23 @@ pub fn check(text: &[u8]) -> Result<Payload, Error> {
 pub fn check_within(text: &[u8], bytes_max: usize) -> Result<Payload, Error> {
     check_size(text, bytes_max)?;
     let text = std::str::from_utf8(text).map_err(|error| not_utf8(&error))?;
-    check_text(text)?;
+    check_text(text, &mut Kept::default())?;
     Ok(Payload::from_checked(text))
 }
 
-/// The same for a text that is given away: it is not copied.
+/// The same for a text that is given away: it is not copied. Keeps besides what it holds in the
+/// fields that a publish of this type is asked about.
 ///
 /// # Errors
 /// As [`check_within`].
-pub fn check_owned(text: Vec<u8>, bytes_max: usize) -> Result<Payload, Error> {
+pub fn check_asked(text: Vec<u8>, bytes_max: usize, entry: &TypeEntry) -> Result<Asked<'_>, Error> {
     check_size(&text, bytes_max)?;
     let mut text = String::from_utf8(text).map_err(|error| not_utf8(&error.utf8_error()))?;
-    check_text(&text)?;
+    let mut kept = Kept::of(entry);
+    check_text(&text, &mut kept)?;
     // It may wait for long, and what waits is counted by its length.
     text.shrink_to(text.len() * 2);
-    Ok(Payload::from_checked(text))
+    Ok(Asked::new(Payload::from_checked(text), kept))
 }
 
 fn check_size(text: &[u8], bytes_max: usize) -> Result<(), Error> {
@@ -76,9 +79,11 @@ fn not_utf8(error: &std::str::Utf8Error) -> Error {
     }
 }
 
-fn check_text(text: &str) -> Result<(), Error> {
+fn check_text(text: &str, kept: &mut Kept<'_>) -> Result<(), Error> {
     check_nesting(text.as_bytes())?;
-    serde_json::from_str::<Checked>(text).map_err(|error| Error::PayloadNotJson {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let read = kept.deserialize(&mut json).and_then(|()| json.end());
+    read.map_err(|error| Error::PayloadNotJson {
         reason: error.to_string(),
     })?;
     match text.trim_start_matches([' ', '\t', '\n', '\r']).as_bytes()[0] {
@@ -146,7 +151,7 @@ fn check_nesting(text: &[u8]) -> Result<(), Error> {
 }
 
 /// Accepts exactly what [`serde_json::Value`] accepts, and builds nothing.
-struct Checked;
+pub(super) struct Checked;
 
 impl<'de> Deserialize<'de> for Checked {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Checked, D::Error> {
@@ -214,10 +219,15 @@ impl Visitor<'_> for Key {
     }
 
     fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Key, E> {
-        if name == RAW_VALUE_KEY {
-            return Err(E::custom("field name is reserved by the JSON reader"));
-        }
-        Ok(self)
+        check_name(name).map(|()| self)
+    }
+}
+
+/// Refuses the one name that the JSON reader has for itself.
+pub(super) fn check_name<E: serde::de::Error>(name: &str) -> Result<(), E> {
+    match name == RAW_VALUE_KEY {
+        true => Err(E::custom("field name is reserved by the JSON reader")),
+        false => Ok(()),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Required fields and keys: what a payload must carry, and what orders its event.
 
-use serde_json::Value;
-
+use super::asked::{Fields, Held};
 use super::types::CONFIG_KEY;
 use super::{Catalog, Error, RequiredPolicy, TypeEntry};
 use crate::event::Payload;
@@ -10,8 +9,8 @@ impl Catalog {
     /// The required fields of a type that this payload lacks, in the order of the declaration; a
     /// null field is lacking. Whatever the policy.
     #[must_use]
-    pub fn check_required(entry: &TypeEntry, payload: &Payload) -> Vec<String> {
-        let lacks = |field: &&String| field_of(payload, field).is_none_or(Value::is_null);
+    pub fn check_required(entry: &TypeEntry, payload: &impl Fields) -> Vec<String> {
+        let lacks = |field: &&String| matches!(payload.held(field), None | Some(Held::Null));
         entry.required.iter().filter(lacks).cloned().collect()
     }
 
@@ -20,7 +19,10 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::FieldsMissing`] if a field is missing and the policy is reject.
-    pub fn enforce_required(entry: &TypeEntry, payload: &Payload) -> Result<Vec<String>, Error> {
+    pub fn enforce_required(
+        entry: &TypeEntry,
+        payload: &impl Fields,
+    ) -> Result<Vec<String>, Error> {
         match entry.required_policy {
             RequiredPolicy::Off => Ok(Vec::new()),
             RequiredPolicy::Warn => Ok(Catalog::check_required(entry, payload)),
@@ -51,7 +53,7 @@ impl Catalog {
 /// # Ok::<(), ringrift_events::catalog::Error>(())
 /// ```
 #[must_use]
-pub fn key_of(entry: &TypeEntry, payload: &Payload, given: Option<&str>) -> Option<String> {
+pub fn key_of(entry: &TypeEntry, payload: &impl Fields, given: Option<&str>) -> Option<String> {
     if let Some(given) = given {
         return (!given.is_empty()).then(|| given.to_owned());
     }
@@ -80,24 +82,10 @@ pub fn usual_key(payload: &Payload) -> Option<String> {
 }
 
 /// The text or number of a field as a key; none if it is empty or of another kind.
-pub(super) fn scalar_of(payload: &Payload, field: &str) -> Option<String> {
-    match field_of(payload, field)? {
-        Value::String(text) => (!text.is_empty()).then(|| text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+pub(super) fn scalar_of(payload: &impl Fields, field: &str) -> Option<String> {
+    match payload.held(field)? {
+        Held::Text(text) => (!text.is_empty()).then(|| text.to_owned()),
+        Held::Number(number) => Some(number.to_string()),
+        Held::Null | Held::Other => None,
     }
-}
-
-/// The field of this name, or, if the name has dots and no field has it whole, the field inside.
-fn field_of<'p>(payload: &'p Payload, name: &str) -> Option<&'p Value> {
-    let fields = payload.fields();
-    if let Some(value) = fields.get(name) {
-        return Some(value);
-    }
-    let mut names = name.split('.');
-    let mut value = fields.get(names.next()?)?;
-    for name in names {
-        value = value.get(name)?;
-    }
-    Some(value)
 }

@@ -3,16 +3,18 @@
 
 use std::cell::RefCell;
 
+use super::birth::Birth;
+
 /// Numbers drawn at once.
 const DRAWN: usize = 64;
 
 thread_local! {
-    static POOL: RefCell<Pool> = const { RefCell::new(Pool { process: 0, left: 0, numbers: [0; DRAWN] }) };
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { process: Birth::NONE, left: 0, numbers: [0; DRAWN] }) };
 }
 
 struct Pool {
     /// A forked child must not use what its parent has drawn: ids would be the same.
-    process: u32,
+    process: Birth,
     left: usize,
     numbers: [u64; DRAWN],
 }
@@ -35,7 +37,7 @@ fn drawn<const COUNT: usize>() -> Option<[u64; COUNT]> {
 
 impl Pool {
     fn take<const COUNT: usize>(&mut self) -> Option<[u64; COUNT]> {
-        let process = std::process::id();
+        let process = Birth::here();
         if self.left < COUNT || self.process != process {
             self.fill()?;
             self.process = process;
@@ -98,7 +100,7 @@ mod tests {
     #[test]
     fn what_another_process_drew_is_not_used() {
         let mut pool = Pool {
-            process: std::process::id() + 1,
+            process: Birth::NONE,
             left: DRAWN,
             numbers: [7; DRAWN],
         };

@@ -293,7 +293,8 @@ impl Shared {
     ) -> Result<Accepted, Error> {
         let entry = self.catalog.resolve(&publish.name)?;
         let payload = std::mem::take(&mut publish.payload);
-        let payload = catalog::payload::check_owned(payload, self.settings.payload_bytes_max)?;
+        let bytes_max = self.settings.payload_bytes_max;
+        let payload = catalog::payload::check_asked(payload, bytes_max, &entry)?;
         let missing = catalog::Catalog::enforce_required(&entry, &payload)?;
         if publish.idempotency_key.as_deref() == Some("") {
             return Err(Error::Rejected {
@@ -325,6 +326,7 @@ impl Shared {
         if !missing.is_empty() {
             self.log.fields_missing(&entry.event_type, id, &missing);
         }
+        let payload = payload.into_payload();
         let stage = self.stage_of(&payload);
         let event = Event {
             id,

@@ -1,6 +1,5 @@
-//! What the kernel gives and the standard library does not: shared mappings that hold a lock, a
-//! mark that a fork wipes, questions about other processes' locks, and reading through a
-//! descriptor that is somebody else's.
+//! What the kernel gives and the standard library does not: shared mappings that hold a lock,
+//! questions about other processes' locks, and reading through a descriptor that is somebody else's.
 //!
 //! # Soundness
 //! - A [`Mapping`] is only ever seen as a [`Cells`] type: atomics alone, for which every bit
@@ -11,8 +10,7 @@
 //!   ever unlinked. A foreign program that truncates one gives its mapper a SIGBUS, as with
 //!   SQLite's own `-shm`.
 //! - The mappings are `MADV_DONTFORK`: in a forked child the address is not mapped (or is
-//!   something else). A page that a fork wipes says so, and then neither `cells` nor `drop`
-//!   touches the address.
+//!   something else). [`Birth`] says so, and then neither `cells` nor `drop` touches the address.
 #![expect(
     unsafe_code,
     reason = "mmap, madvise and fcntl locks have no safe form"
@@ -22,10 +20,10 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::NonNull;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags};
+
+use crate::clock::Birth;
 
 /// A type that is nothing but atomics: any bytes are a valid value, and any process may change
 /// them at any time.
@@ -50,7 +48,7 @@ pub(crate) struct Mapping {
     at: NonNull<std::ffi::c_void>,
     len: usize,
     writable: bool,
-    birth: u64,
+    birth: Birth,
 }
 
 // SAFETY: the address is valid from every thread of the process that made it, and only atomics
@@ -62,7 +60,7 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps the first `len` bytes, which must be allocated already.
     pub(crate) fn of(file: &File, len: usize, writable: bool) -> io::Result<Mapping> {
-        let birth = birth();
+        let birth = Birth::here();
         let access = if writable {
             ProtFlags::READ | ProtFlags::WRITE
         } else {
@@ -94,7 +92,7 @@ impl Mapping {
             size_of::<T>() <= self.len && align_of::<T>() <= 4096,
             "a mapping is as long as what it is seen as"
         );
-        if forked_since(self.birth) {
+        if Birth::here() != self.birth {
             return None;
         }
         // SAFETY: see the head of this file.
@@ -109,71 +107,11 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        if !forked_since(self.birth) {
+        if Birth::here() == self.birth {
             // SAFETY: mapped in `of` by this very process, and no borrow is left.
             unsafe { rustix::mm::munmap(self.at.as_ptr(), self.len) }.unwrap_or_default();
         }
     }
-}
-
-/// The page that a fork wipes; a plain word where the kernel knows no such pages (before 4.14).
-struct Mark {
-    word: NonNull<AtomicU64>,
-}
-
-// SAFETY: it points to a page that is never unmapped, and only an atomic is reached through it.
-unsafe impl Send for Mark {}
-// SAFETY: as above.
-unsafe impl Sync for Mark {}
-
-static MARK: OnceLock<Mark> = OnceLock::new();
-/// Copied by a fork, unlike the mark: a child's births are all later than its parent's.
-static BIRTHS: AtomicU64 = AtomicU64::new(1);
-
-fn mark() -> &'static AtomicU64 {
-    let mark = MARK.get_or_init(|| {
-        let len = 4096;
-        // SAFETY: the kernel chooses the address, so nothing of ours is replaced.
-        let page = unsafe {
-            rustix::mm::mmap_anonymous(
-                std::ptr::null_mut(),
-                len,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::PRIVATE,
-            )
-        };
-        let word = page.ok().and_then(NonNull::new).map(|at| {
-            // SAFETY: mapped just above. A refusal leaves a page that a fork copies: handles then
-            // seem usable in a child, whose first touch of a mapping ends it.
-            unsafe { rustix::mm::madvise(at.as_ptr(), len, Advice::LinuxWipeOnFork) }
-                .unwrap_or_default();
-            at.cast::<AtomicU64>()
-        });
-        let word = word.unwrap_or_else(|| NonNull::from(Box::leak(Box::new(AtomicU64::new(0)))));
-        Mark { word }
-    });
-    // SAFETY: the page (or the leaked box) is never given back, and zero is a valid value.
-    unsafe { mark.word.as_ref() }
-}
-
-/// Names this process among itself and the parents it was forked from: keep it, and ask
-/// [`forked_since`] later.
-pub(crate) fn birth() -> u64 {
-    let mark = mark();
-    let known = mark.load(Ordering::Acquire);
-    if known != 0 {
-        return known;
-    }
-    let fresh = BIRTHS.fetch_add(1, Ordering::AcqRel);
-    match mark.compare_exchange(0, fresh, Ordering::AcqRel, Ordering::Acquire) {
-        Ok(_) => fresh,
-        Err(other) => other,
-    }
-}
-
-/// Whether this process was forked from the one that got `birth`. One load of memory.
-pub(crate) fn forked_since(birth: u64) -> bool {
-    mark().load(Ordering::Acquire) != birth
 }
 
 fn whole_file() -> libc::flock {
@@ -264,14 +202,14 @@ mod tests {
             .unwrap();
         file.set_len(4096).unwrap();
         let mapping = Mapping::of(&file, 4096, true).unwrap();
-        let before = birth();
+        let before = Birth::here();
         assert!(mapping.cells::<super::super::layout::RoleCells>().is_some());
         // SAFETY: the child touches atomics only and leaves with `_exit`.
         let child = unsafe { libc::fork() };
         if child == 0 {
             let unseen = mapping.cells::<super::super::layout::RoleCells>().is_none();
             drop(mapping);
-            let other = birth() != before && forked_since(before);
+            let other = Birth::here() != before;
             // SAFETY: ends the child without running anything else.
             unsafe { libc::_exit(if unseen && other { 0 } else { 1 }) };
         }
@@ -281,6 +219,6 @@ mod tests {
         let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
         assert_eq!((waited, status), (child, 0));
         assert!(mapping.cells::<super::super::layout::RoleCells>().is_some());
-        assert!(!forked_since(before));
+        assert_eq!(Birth::here(), before);
     }
 }
