@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use criterion::{BenchmarkId, Criterion, Throughput};
-use ringrift_events::bus::{EventBus, MAILBOX_CAPACITY, Mailbox};
+use ringrift_events::bus::{EventBus, MAILBOX_CAPACITY, Mailbox, Spent};
 use ringrift_events::catalog::filter::Filter;
 use ringrift_events::catalog::{Catalog, key_of, payload};
 use ringrift_events::clock::{Clock as _, SharedClock, SystemClock};
@@ -97,7 +97,7 @@ fn of_the_bus(criterion: &mut Criterion) {
                 delivered.clear();
                 bus.deliver_into(black_box(&event), &mut delivered);
                 for mailbox in &mailboxes {
-                    mailbox.take_into(&mut taken, MAILBOX_CAPACITY);
+                    mailbox.take_into(&mut taken, MAILBOX_CAPACITY, &mut Spent::default());
                 }
                 assert_eq!(taken.len(), *subscribers, "a mailbox did not take it");
                 taken.clear();

@@ -14,6 +14,15 @@ use crate::verdict::Code;
 /// highest stated rate; more would only hide that it cannot keep up, and the log has the rest.
 pub const MAILBOX_CAPACITY: usize = 10_000;
 
+/// Most handled events that wait in one mailbox for whoever delivers next.
+const SPENT_MAX: usize = 64;
+
+/// So many are taken at once.
+const SPENT_AT_ONCE: usize = SPENT_MAX / 2;
+
+/// Larger payloads do not wait.
+const SPENT_BYTES_MAX: usize = 4 << 10;
+
 /// What became of an event that was offered to a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offered {
@@ -72,6 +81,25 @@ struct State {
     accepted: Marks,
     /// The place after which the log must be read, and the last place offered since.
     lag: Option<(Seq, Seq)>,
+    /// Handled ones, to be dropped by who delivers: it made them, and an allocator lets whoever frees
+    /// another thread's memory wait for that thread.
+    spent: Vec<Arc<Event>>,
+}
+
+/// Events that their owner has handled and gives back with the next [`Mailbox::take_into`].
+#[derive(Debug, Default)]
+pub struct Spent(Vec<Arc<Event>>);
+
+impl Spent {
+    /// Notes an event, where its handler is one of the last who have it: only then is there memory
+    /// to free soon.
+    pub fn note(&mut self, event: &Arc<Event>) {
+        const LAST: usize = 3;
+        let is_last = Arc::strong_count(event) <= LAST;
+        if is_last && self.0.len() < SPENT_MAX && event.payload.as_str().len() <= SPENT_BYTES_MAX {
+            self.0.push(Arc::clone(event));
+        }
+    }
 }
 
 impl Mailbox {
@@ -87,6 +115,7 @@ impl Mailbox {
                 bridged: 0,
                 accepted: Marks::START,
                 lag: None,
+                spent: Vec::new(),
             }),
             news: Notify::new(),
             has_news: AtomicBool::new(false),
@@ -97,7 +126,7 @@ impl Mailbox {
     ///
     /// Own events must be offered in commit order, others' in log order; the two may mix.
     pub fn offer(&self, event: &Arc<Event>) -> Offered {
-        let (offered, wake) = {
+        let (offered, wake, spent) = {
             let mut state = self.lock();
             let idle = state.events.is_empty() && state.lag.is_none();
             let offered = match event.seq {
@@ -106,8 +135,13 @@ impl Mailbox {
                 Some(seq) => self.offer_bridged(&mut state, event, seq),
             };
             let news = matches!(offered, Offered::Taken | Offered::Lagging);
-            (offered, idle && news && !state.joining)
+            let spent = match state.spent.len() {
+                SPENT_AT_ONCE.. => std::mem::take(&mut state.spent),
+                _ => Vec::new(),
+            };
+            (offered, idle && news && !state.joining, spent)
         };
+        drop(spent);
         if wake {
             self.tell_news();
         }
@@ -171,16 +205,26 @@ impl Mailbox {
     #[must_use]
     pub fn take(&self, max: usize) -> Vec<Arc<Event>> {
         let mut taken = VecDeque::new();
-        self.take_into(&mut taken, max);
+        self.take_into(&mut taken, max, &mut Spent::default());
         taken.into()
     }
 
     /// The same into a buffer that the owner keeps: an empty one is exchanged with the mailbox's
-    /// own, so that a batch of any size costs the same. Answers how many events were added.
-    pub fn take_into(&self, into: &mut VecDeque<Arc<Event>>, max: usize) -> usize {
+    /// own, so that a batch of any size costs the same. What is spent goes to whoever delivers next, as
+    /// far as there is room for it. Answers how many events were added.
+    pub fn take_into(
+        &self,
+        into: &mut VecDeque<Arc<Event>>,
+        max: usize,
+        spent: &mut Spent,
+    ) -> usize {
         let mut state = self.lock();
         if state.joining {
             return 0;
+        }
+        if !state.closed {
+            let room = SPENT_MAX - state.spent.len();
+            state.spent.extend(spent.0.drain(..spent.0.len().min(room)));
         }
         // Whoever offers the next event after this one says so anew.
         self.has_news.store(false, Ordering::Relaxed);
@@ -194,6 +238,8 @@ impl Mailbox {
             let bridged = into.range(before..).filter(|event| event.seq.is_some());
             state.bridged -= bridged.count();
         }
+        drop(state);
+        spent.0.clear();
         count
     }
 
@@ -267,6 +313,7 @@ impl Mailbox {
             state.closed = true;
             state.lag = None;
             state.bridged = 0;
+            state.spent = Vec::new();
             std::mem::take(&mut state.events)
         };
         self.tell_news();

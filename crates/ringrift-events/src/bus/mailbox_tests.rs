@@ -396,3 +396,55 @@ fn a_look_without_the_lock_sees_what_came_since_something_was_taken() {
     mailbox.close();
     assert!(mailbox.has_news(), "its end is news");
 }
+
+#[test]
+fn what_was_handled_is_dropped_by_who_delivers_and_never_much_of_it_waits() {
+    let mailbox = live(100, 0);
+    let mut taken = VecDeque::new();
+    let mut spent = Spent::default();
+    let mut handle = |count: usize| -> Vec<std::sync::Weak<Event>> {
+        for _ in 0..count {
+            assert_eq!(mailbox.offer(&event(ME, None)), Offered::Taken);
+        }
+        assert_eq!(mailbox.take_into(&mut taken, count, &mut spent), count);
+        let handled = taken.drain(..).map(|event| {
+            spent.note(&event);
+            Arc::downgrade(&event)
+        });
+        handled.collect()
+    };
+    let waiting = |events: &[std::sync::Weak<Event>]| {
+        let events = events.iter();
+        events.filter(|event| event.strong_count() > 0).count()
+    };
+    let few = handle(SPENT_AT_ONCE);
+    assert_eq!(waiting(&few), SPENT_AT_ONCE, "they wait");
+    let next = handle(1);
+    assert_eq!(
+        (waiting(&few), waiting(&next)),
+        (SPENT_AT_ONCE, 1),
+        "given back"
+    );
+    let next = handle(1);
+    assert_eq!(
+        (waiting(&few), waiting(&next)),
+        (0, 1),
+        "dropped by the offer"
+    );
+    let many = handle(SPENT_MAX + 9);
+    assert_eq!(waiting(&many), SPENT_MAX, "the rest went at once");
+    let shared = event(ME, None);
+    let _others = [&shared; 3].map(Arc::clone);
+    spent.note(&shared);
+    let mut large = (*event(ME, None)).clone();
+    large.payload = Payload::from_checked("x".repeat(SPENT_BYTES_MAX + 1));
+    let large = Arc::new(large);
+    spent.note(&large);
+    assert_eq!(
+        (Arc::strong_count(&shared), Arc::strong_count(&large)),
+        (4, 1)
+    );
+    mailbox.close();
+    assert_eq!(mailbox.take_into(&mut taken, 1, &mut spent), 0);
+    assert_eq!(waiting(&many), 0, "a closed mailbox keeps none");
+}

@@ -15,5 +15,5 @@ mod mailbox;
 mod marks;
 
 pub use event_bus::{Delivered, EventBus, Joined};
-pub use mailbox::{MAILBOX_CAPACITY, Mailbox, Offered};
+pub use mailbox::{MAILBOX_CAPACITY, Mailbox, Offered, Spent};
 pub use marks::Lag;

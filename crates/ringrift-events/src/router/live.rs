@@ -11,7 +11,7 @@ use super::Shared;
 use super::here::{AT_MOST, Counted};
 use super::hosted::Hosted;
 use super::runs::Company;
-use crate::bus::{Lag, Mailbox};
+use crate::bus::{Lag, Mailbox, Spent};
 use crate::clock::{Time, within};
 use crate::event::{Event, Seq};
 use crate::handler::{Admission, Kind, Ran, Step, Ticket, Unfinished};
@@ -90,7 +90,7 @@ async fn wait_for_work(hosted: &Hosted, mailbox: &Mailbox) {
 impl Shared {
     /// Runs until the subscription ends; with [`Hosted::finish`] until its mailbox is empty too.
     pub(super) async fn live_loop(self: Arc<Self>, hosted: Arc<Hosted>, mailbox: Arc<Mailbox>) {
-        let mut events = VecDeque::new();
+        let (mut events, mut spent) = (VecDeque::new(), Spent::default());
         let mut until = self.clock.monotonic() + AT_MOST;
         let spin = Spin::default();
         let mut awake = Awake::one_of(&self.live_awake);
@@ -99,12 +99,13 @@ impl Shared {
             if hosted.is_asked() && hosted.makes_room() {
                 break;
             }
-            if mailbox.take_into(&mut events, TAKE_MAX) == 0 {
+            if mailbox.take_into(&mut events, TAKE_MAX, &mut spent) == 0 {
                 if mailbox.is_closed() {
                     break;
                 }
                 if let Some(lag) = mailbox.lag() {
-                    self.read_lag(&hosted, &mailbox, lag, &mut until).await;
+                    self.read_lag(&hosted, &mailbox, lag, &mut spent, &mut until)
+                        .await;
                 } else if !awake.is_alone()
                     || !spin.wait(LOOKS_FOR, || mailbox.has_news() || !awake.is_alone())
                 {
@@ -115,7 +116,10 @@ impl Shared {
                 until = self.clock.monotonic() + AT_MOST;
                 continue;
             }
-            if !self.start_all(&hosted, &mut events, &mut until).await {
+            if !self
+                .start_all(&hosted, &mut events, &mut spent, &mut until)
+                .await
+            {
                 break;
             }
         }
@@ -131,10 +135,11 @@ impl Shared {
         self: &Arc<Self>,
         hosted: &Arc<Hosted>,
         events: &mut VecDeque<Arc<Event>>,
+        spent: &mut Spent,
         until: &mut Duration,
     ) -> bool {
         while !events.is_empty() {
-            if !self.start_some(hosted, events, *until).await {
+            if !self.start_some(hosted, events, spent, *until).await {
                 return false;
             }
             let now = self.clock.monotonic();
@@ -152,6 +157,7 @@ impl Shared {
         self: &Arc<Self>,
         hosted: &Arc<Hosted>,
         events: &mut VecDeque<Arc<Event>>,
+        spent: &mut Spent,
         until: Duration,
     ) -> bool {
         // A suspect event of another subscription may want to be alone.
@@ -159,7 +165,7 @@ impl Shared {
             && let Ok(together) = self.alone.try_read()
         {
             let waker = poll_fn(|context| Poll::Ready(context.waker().clone())).await;
-            let ended = match self.run_in_place(hosted, events, until, &waker) {
+            let ended = match self.run_in_place(hosted, events, spent, until, &waker) {
                 Went::Nowhere => None,
                 Went::On => return true,
                 Went::Over => return false,
@@ -191,6 +197,7 @@ impl Shared {
         &self,
         hosted: &Arc<Hosted>,
         events: &mut VecDeque<Arc<Event>>,
+        spent: &mut Spent,
         until: Duration,
         waker: &Waker,
     ) -> Went {
@@ -223,6 +230,7 @@ impl Shared {
                     counted.done += 1;
                     self.account_plain(hosted, event, took);
                     self.waits.ended(event.id, hosted.id);
+                    spent.note(event);
                 }
                 (Step::Ended(ran), Some(event)) => return Went::Ended(Arc::clone(event), ran),
                 (Step::Waits(run), _) => return Went::Waits(run),
@@ -241,6 +249,7 @@ impl Shared {
         hosted: &Arc<Hosted>,
         mailbox: &Mailbox,
         lag: Lag,
+        spent: &mut Spent,
         until: &mut Duration,
     ) {
         self.log.lagging(&hosted.name, lag.after);
@@ -258,7 +267,7 @@ impl Shared {
             };
             let is_owed = |event: &Arc<Event>| lag.owes(event) && hosted.takes(event);
             let mut owed = events.into_iter().filter(is_owed).collect();
-            if !self.start_all(hosted, &mut owed, until).await {
+            if !self.start_all(hosted, &mut owed, spent, until).await {
                 return;
             }
             if mailbox.caught_up(read_to) || mailbox.is_closed() {
