@@ -30,10 +30,18 @@ static BIRTHS: AtomicU64 = AtomicU64::new(1);
 
 impl Birth {
     /// No process's.
-    pub(crate) const NONE: Birth = Birth(0);
+    pub(crate) const NONE: Birth = Birth(u64::MAX);
 
-    /// This process's. One load of memory, and a system call where the kernel knows no such page
-    /// (before 4.14).
+    /// Whether this process has it. One load of memory, and a system call where the kernel knows no
+    /// such page (before 4.14).
+    pub(crate) fn is_here(self) -> bool {
+        match mark() {
+            Some(mark) => mark.load(Ordering::Acquire) == self.0,
+            None => u64::from(std::process::id()) == self.0,
+        }
+    }
+
+    /// This process's.
     pub(crate) fn here() -> Birth {
         let Some(mark) = mark() else {
             return Birth(u64::from(std::process::id()));

@@ -92,7 +92,7 @@ impl Mapping {
             size_of::<T>() <= self.len && align_of::<T>() <= 4096,
             "a mapping is as long as what it is seen as"
         );
-        if Birth::here() != self.birth {
+        if !self.birth.is_here() {
             return None;
         }
         // SAFETY: see the head of this file.
@@ -107,7 +107,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        if Birth::here() == self.birth {
+        if self.birth.is_here() {
             // SAFETY: mapped in `of` by this very process, and no borrow is left.
             unsafe { rustix::mm::munmap(self.at.as_ptr(), self.len) }.unwrap_or_default();
         }

@@ -231,7 +231,7 @@ impl SqliteStore {
 
     /// What every call looks at first.
     pub(super) fn check(&self) -> Result<(), Error> {
-        if Birth::here() != self.birth {
+        if !self.birth.is_here() {
             check_not_forked(self.pid)?;
         }
         self.line.refusal().map_or(Ok(()), Err)
