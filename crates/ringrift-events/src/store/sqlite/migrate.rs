@@ -208,6 +208,47 @@ mod tests {
     }
 
     #[test]
+    fn open_claims_are_found_after_the_counter_and_the_old_indexes_went() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        for step in MIGRATIONS.iter().filter(|step| step.number <= 9) {
+            conn.execute_batch(step.sql).unwrap();
+        }
+        conn.pragma_update(None, "application_id", APPLICATION_ID)
+            .unwrap();
+        conn.execute_batch(
+            "PRAGMA user_version = 9;
+             INSERT INTO subscription_rows (id, name, kind, version, generation, ordered, cursor,
+                 settled, created_at) VALUES (1, 's', 'durable', 1, 1, 0, 9, 4, '');
+             INSERT INTO claims (subscription, generation, first_seq, last_seq, settled_to, owner,
+                 fence, opened_us, settled_us)
+             VALUES (1, 1, 1, 4, 4, 1, 1, 0, 5), (1, 1, 5, 9, 6, 1, 1, 0, NULL),
+                 (1, 1, 10, 12, 12, 1, 1, 0, 5);
+             DELETE FROM claims WHERE id = 3",
+        )
+        .unwrap();
+        assert!(migrate(&mut conn, "test").unwrap());
+        let ask = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0));
+        use crate::store::sqlite::verbs::deliveries::OPEN_CLAIMS;
+        let open = format!("SELECT c.id FROM {OPEN_CLAIMS} AND c.owner = 1");
+        assert_eq!(ask(&open).unwrap(), 2);
+        let next = "INSERT INTO claims (subscription, generation, first_seq, last_seq, settled_to, \
+                    fence, opened_us) VALUES (1, 1, 10, 11, 9, 1, 0) RETURNING id";
+        assert_eq!(ask(next).unwrap(), 4, "three was given before");
+        assert_eq!(
+            ask("SELECT COUNT(*) FROM sqlite_sequence WHERE name = 'claims'").unwrap(),
+            0
+        );
+        // A deletion keeps what was open at its moment.
+        conn.execute_batch("INSERT INTO deletions (at, until_s) VALUES ('', 0)")
+            .unwrap();
+        assert_eq!(ask("SELECT SUM(claim) FROM deletion_claims").unwrap(), 6);
+        let sound: String = conn
+            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(sound, "ok");
+    }
+
+    #[test]
     fn a_store_that_another_process_is_just_making_is_no_database_of_something_else() {
         for _ in 0..60 {
             let folder = tempfile::tempdir().unwrap();

@@ -12,6 +12,11 @@ UPDATE sqlite_schema
     SET sql = replace(sql, 'INTEGER PRIMARY KEY AUTOINCREMENT', 'INTEGER PRIMARY KEY')
     WHERE type = 'table' AND name = 'claims';
 PRAGMA writable_schema = RESET;
+-- Where it was deleted before, a row of no subscription keeps its number.
+INSERT INTO claims (id, subscription, generation, first_seq, last_seq, settled_to, fence, opened_us,
+                    settled_us)
+    SELECT seq, 0, 0, 1, 0, 0, 2, 0, 0 FROM sqlite_sequence
+    WHERE name = 'claims' AND seq > (SELECT COALESCE(MAX(id), 0) FROM claims);
 DELETE FROM sqlite_sequence WHERE name = 'claims';
 
 DROP TRIGGER deletions_keep_positions;
