@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::event::{Event, Seq};
-use crate::store::deliveries::{Claim, ClaimToken, Settle, Settlement};
+use crate::store::deliveries::{Claim, ClaimToken, Grows, Settle, Settlement};
 use crate::store::subscriptions::{Generation, SubscriptionId};
 use crate::verdict::Outcome;
 
@@ -70,6 +70,17 @@ impl Claimed {
     #[must_use]
     pub fn events(&self) -> usize {
         self.events
+    }
+
+    /// The claim as one that may grow; `None` while an event of it has not ended, behind which what
+    /// comes next could not be settled.
+    #[must_use]
+    pub fn grows(&self) -> Option<Grows> {
+        let all_ended = self.started.is_empty() && self.unstarted.is_empty();
+        all_ended.then_some(Grows {
+            token: self.token,
+            last: self.last,
+        })
     }
 
     /// The proof that this process holds it.
@@ -371,6 +382,7 @@ mod tests {
         claimed.grow(claim_of(&[9, 12]));
         claimed.end(done(7));
         assert_eq!((claimed.events(), claimed.unstarted()), (4, 2));
+        assert!(claimed.grows().is_none(), "two have not run");
         let settle = claimed.to_settle().expect("something to tell");
         assert_eq!((settle.settled_to, settle.done), (Seq(7), 2));
         assert!(!claimed.is_closed());
@@ -381,7 +393,9 @@ mod tests {
         );
         claimed.grow(claim_of(&[20]));
         claimed.start_next(|_| true);
+        assert!(claimed.grows().is_none(), "it runs");
         claimed.end(done(20));
+        assert_eq!(claimed.grows().map(|grows| grows.last), Some(Seq(20)));
         assert_eq!(
             claimed.to_settle().map(|settle| settle.settled_to),
             Some(Seq(20))

@@ -202,12 +202,13 @@ impl Durable {
                 // So both share a transaction.
                 self.send_settles();
             }
+            let wanted = grows.map_or(wanted, |(_, room)| wanted.min(room));
             let want = Want {
                 subscription: self.hosted.id,
                 max: wanted,
                 // A backlog is read beside the writer.
                 likely: seen && !self.ahead.more_follows,
-                grows,
+                grows: grows.map(|(grows, _)| grows),
             };
             Asked {
                 claim: self.shared.store.claim(want),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::again::may_pass;
 use super::durable::{Durable, Withheld};
 use crate::queue::Claimed;
-use crate::store::deliveries::{ClaimToken, Settle};
+use crate::store::deliveries::{Grows, Settle};
 use crate::store::{ErrorCode, Pending};
 
 /// Longest that a plain success waits to be told: too short to be seen by an operator, and many
@@ -21,7 +21,7 @@ const SETTLE_WITHIN: Duration = Duration::from_millis(20);
 /// From then on it goes with the next claim; before that the claim itself grows.
 const GROW_WITHIN: Duration = Duration::from_millis(10);
 
-/// Events of a claim that grows no more: who takes over from a process that died begins with all of
+/// Most events of a claim that has grown: who takes over from a process that died begins with all of
 /// them that were not settled.
 const GROWN_MAX: usize = 256;
 
@@ -53,15 +53,15 @@ impl Durable {
         })
     }
 
-    /// The claim that is to grow by what comes next, where nothing asks for a settlement yet.
-    pub(super) fn grows(&self) -> Option<ClaimToken> {
+    /// The claim that is to grow by what comes next, and by how many events at most, where nothing
+    /// asks for a settlement yet.
+    pub(super) fn grows(&self) -> Option<(Grows, usize)> {
         let now = self.shared.clock.monotonic();
         let since = self.owes_since.unwrap_or(now);
         let newest = self.claims.last()?;
-        let may = self.may_wait()
-            && now.saturating_sub(since) < GROW_WITHIN
-            && newest.events() < GROWN_MAX;
-        may.then(|| newest.token())
+        let room = GROWN_MAX.saturating_sub(newest.events());
+        let may = self.may_wait() && now.saturating_sub(since) < GROW_WITHIN && room > 0;
+        may.then(|| newest.grows().map(|grows| (grows, room)))?
     }
 
     fn may_wait(&self) -> bool {

@@ -47,17 +47,27 @@ pub struct Want {
     /// The caller has just seen an event in the log that it takes. Changes what the asking costs,
     /// not what is answered.
     pub likely: bool,
-    /// An open claim of this process that grows by what is found, so that one settlement tells of
-    /// both. It does while nothing else of the subscription was claimed after it, it never changed
-    /// hands, and it stays within one version and [`CLAIM_PLACES_MAX`]; else there is another claim.
-    pub grows: Option<ClaimToken>,
+    /// The open claim that grows by what is found, so that one settlement tells of both. It does
+    /// while nothing else of the subscription was claimed after it, it never changed hands, and it
+    /// stays within one version and [`CLAIM_PLACES_MAX`]; else there is another claim.
+    pub grows: Option<Grows>,
+}
+
+/// A claim that may grow, as this process knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Grows {
+    /// The proof.
+    pub token: ClaimToken,
+    /// Its last event. A claim that ends elsewhere does not grow: what this process did not hear of
+    /// must not be settled with what it did.
+    pub last: Seq,
 }
 
 /// Places of the log that a claim which grows may span.
 pub const CLAIM_PLACES_MAX: i64 = 100_000;
 
-/// Most events in one claim: few enough that it is gone through in some milliseconds, enough that
-/// its two transactions weigh nothing beside them.
+/// Most events in one claim when it is opened, or by which it grows: few enough that they are gone
+/// through in some milliseconds, enough that their two transactions weigh nothing beside them.
 pub const CLAIM_EVENTS_MAX: usize = 2_048;
 
 /// What came of one event of a claim or of one redelivery.
@@ -187,6 +197,8 @@ pub trait Deliveries: Send + Sync {
     /// claim). With `ordered_by_key` there is one open claim at a time, and an event whose key has
     /// an unfinished redelivery becomes one of its own (`Why::KeyBlocked`), due after the earlier
     /// ones of its key: it keeps its place and the claim goes on for the other keys.
+    ///
+    /// With [`Want::grows`] an open claim takes in what is found, where it can.
     ///
     /// Never twice at once to two processes: the loser of a race gets the next events or none.
     fn claim(&self, want: Want) -> Pending<Option<Claim>>;

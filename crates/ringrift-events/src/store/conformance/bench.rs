@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::harness::{Broken, Harness};
 use crate::clock::{Clock as _, ManualClock, Time};
 use crate::event::{Event, EventId, EventType, Payload, Seq, TraceId};
-use crate::store::deliveries::{Claim, ClaimToken, Redelivery, Settle, Settlement, Want};
+use crate::store::deliveries::{Claim, ClaimToken, Grows, Redelivery, Settle, Settlement, Want};
 use crate::store::log::{Appended, Batch, Draft, Durability, TypeSet};
 use crate::store::registry::{Recent, Running, Slot};
 use crate::store::subscriptions::{Definition, Kind, Start, SubscriptionId, SubscriptionState};
@@ -208,7 +208,7 @@ impl Bench {
             subscription: claim.subscription,
             max,
             likely: max.is_multiple_of(2),
-            grows: Some(claim.token),
+            grows: Some(grows(claim)),
         };
         let grown = self.store.claim(want).wait()?;
         grown.ok_or_else(|| Broken::new("there was nothing to claim"))
@@ -393,6 +393,14 @@ impl Bench {
 /// The places of a claim's events.
 pub(super) fn places(claim: &Claim) -> Vec<Seq> {
     claim.events.iter().filter_map(|event| event.seq).collect()
+}
+
+/// A claim as one that is to grow.
+pub(in crate::store) fn grows(claim: &Claim) -> Grows {
+    Grows {
+        token: claim.token,
+        last: last(claim),
+    }
 }
 
 /// The place of a claim's last event.

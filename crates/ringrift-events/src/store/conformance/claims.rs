@@ -20,6 +20,7 @@ promises!(
     what_was_given_up_is_still_owed,
     giving_back_what_is_lost_is_refused,
     a_claim_grows_by_what_its_process_finds_next,
+    a_claim_does_not_grow_over_what_its_process_did_not_hear_of,
     a_claim_grows_only_at_the_end_and_in_its_own_process,
     a_claim_that_has_grown_goes_back_in_part,
 );
@@ -303,7 +304,7 @@ fn a_claim_grows_by_what_its_process_finds_next(harness: &dyn Harness) -> Check 
     );
     same!(bench.tally(id)?.claimed, 2, "the rest stays held");
     holds!(bench.finish(&grown)?, "and is settled with the same proof");
-    let next = bench.grown(&claim, 9)?;
+    let next = bench.grown(&grown, 9)?;
     holds!(
         next.token != claim.token,
         "a settled claim grows no more: {next:?}"
@@ -311,6 +312,27 @@ fn a_claim_grows_by_what_its_process_finds_next(harness: &dyn Harness) -> Check 
     same!(places(&next), seqs[4..].to_vec(), "another goes on");
     bench.finish(&next)?;
     same!(bench.tally(id)?.done, 5, "all are done");
+    Ok(())
+}
+
+fn a_claim_does_not_grow_over_what_its_process_did_not_hear_of(harness: &dyn Harness) -> Check {
+    let bench = Bench::new(harness);
+    let id = bench.subscribe(Bench::durable("d"))?;
+    let seqs = bench.publish(4)?;
+    let claim = bench.claimed(id, 1)?;
+    // As if its answer was lost.
+    let lost = bench.grown(&claim, 2)?;
+    same!(lost.token, claim.token, "it has grown");
+    let next = bench.grown(&claim, 9)?;
+    holds!(
+        next.token != claim.token,
+        "it ends where its process does not know"
+    );
+    same!(places(&next), seqs[3..].to_vec(), "the rest comes anyway");
+    holds!(bench.finish(&claim)?, "what was heard of is settled");
+    holds!(bench.finish(&next)?, "so is the rest");
+    let tally = bench.tally(id)?;
+    same!((tally.done, tally.claimed), (2, 2), "what was lost is owed");
     Ok(())
 }
 

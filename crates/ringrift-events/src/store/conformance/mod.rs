@@ -30,6 +30,8 @@ mod trail;
 mod upkeep;
 mod watching;
 
+#[cfg(test)]
+pub(in crate::store) use bench::grows;
 pub use bench::{Bench, at_once, rules};
 pub use compare::compare;
 pub use harness::{Broken, Check, Harness, Promise, run};

@@ -9,7 +9,7 @@ use super::{FaultPlan, FaultyStore};
 use crate::clock::Clock as _;
 use crate::event::{EventId, Seq};
 use crate::store::Error;
-use crate::store::conformance::{Bench, Harness as _, rules};
+use crate::store::conformance::{Bench, Harness as _, grows, rules};
 use crate::store::deliveries::{Claim, Redelivery, Settle, Settlement, Want};
 use crate::store::letters::LetterFilter;
 use crate::store::log::{Batch, Draft, Durability};
@@ -138,15 +138,25 @@ impl Simulation {
     fn claim(&mut self, at: usize, subscription: SubscriptionId) {
         let max = 1 + self.below(5);
         let process = &mut self.processes[at];
+        let mut held = process.claims.iter().rev();
+        let newest = held.find(|(claim, _)| claim.subscription == subscription);
         let want = Want {
             subscription,
             max,
             likely: max.is_multiple_of(2),
-            grows: None,
+            grows: newest.map(|(claim, _)| grows(claim)),
         };
-        // An answer that is lost leaves a claim nobody knows of; only its process's end frees it.
+        // An answer that is lost leaves a claim, or the end of one, nobody knows of; only its process's
+        // end frees it.
         if let Ok(Some(claim)) = crate::store::Deliveries::claim(&*process.store, want).wait() {
-            process.claims.push((claim, 0));
+            let mut held = process.claims.iter_mut();
+            match held.find(|(one, _)| one.token == claim.token) {
+                Some((grown, _)) => {
+                    let new = claim.events.iter().cloned();
+                    Arc::make_mut(&mut grown.events).extend(new);
+                }
+                None => process.claims.push((claim, 0)),
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::state::{ClaimRow, Delivery, Subscription, World};
 use crate::event::{Event, ProcessId, Seq};
-use crate::store::deliveries::{CLAIM_EVENTS_MAX, CLAIM_PLACES_MAX, Claim, Want, Why};
+use crate::store::deliveries::{CLAIM_EVENTS_MAX, CLAIM_PLACES_MAX, Claim, Grows, Want, Why};
 use crate::store::subscriptions::SubscriptionId;
 
 /// What a look at the log after the cursor found.
@@ -76,7 +76,7 @@ impl World {
 
     /// Lets the claim that may grow do so.
     fn grow(&mut self, me: ProcessId, want: Want, version: i64, taken: &[Seq]) -> Option<i64> {
-        let token = want.grows?;
+        let Grows { token, last } = want.grows?;
         let claim = self.claims.get(&token.id)?;
         let later = |other: &ClaimRow| {
             other.subscription == claim.subscription
@@ -90,6 +90,7 @@ impl World {
             && (claim.fence, token.fence) == (1, 1)
             && claim.owner == Some(me)
             && claim.version == version
+            && claim.last() == last
             && span < CLAIM_PLACES_MAX
             && !self.claims.values().any(later);
         if !may {

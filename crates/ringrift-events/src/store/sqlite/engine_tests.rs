@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use super::testing::TestStore;
-use super::verb::{Plain, Question, Tx, Verb};
+use super::verb::{Plain, Question, Tx, Undo, Verb};
 use crate::store::log::Log as _;
 use crate::store::{Error, ErrorCode};
 
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Adds an event row by hand and then fails, panics or waits.
 enum Odd {
     Fails,
-    /// Says that it needs no savepoint, and fails after it has written.
+    /// Says that it refuses before it writes, and fails afterwards.
     FailsLate,
     Panics,
     /// Announces that it has begun, and waits.
@@ -45,8 +45,11 @@ impl Verb for Odd {
         }
     }
 
-    fn undoes_itself(&self) -> bool {
-        matches!(self, Odd::FailsLate)
+    fn undo(&self) -> Undo {
+        match self {
+            Odd::FailsLate => Undo::Whole,
+            Odd::Fails | Odd::Panics | Odd::Waits(..) | Odd::Fine => Undo::Savepoint,
+        }
     }
 }
 

@@ -231,9 +231,7 @@ impl SqliteStore {
 
     /// What every call looks at first.
     pub(super) fn check(&self) -> Result<(), Error> {
-        if !self.birth.is_here() {
-            check_not_forked(self.pid)?;
-        }
+        check_not_forked(self.birth, self.pid)?;
         self.line.refusal().map_or(Ok(()), Err)
     }
 
@@ -276,7 +274,7 @@ impl SqliteStore {
     /// Answers what was asked, leaves the store's processes, ends the threads, and empties the WAL
     /// if nobody else uses it. Blocks at most a few seconds; may be called twice.
     pub fn close(&self) {
-        if check_not_forked(self.pid).is_err() || self.line.closing() {
+        if !self.birth.is_here() || self.line.closing() {
             // In a forked child the threads are the parent's.
             return;
         }

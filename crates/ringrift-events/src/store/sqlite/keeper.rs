@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
+use crate::clock::Birth;
 use crate::store::{Error, ErrorCode};
 
 /// Spawn requests under way at once: each store asks for a handful, one after the other.
@@ -27,6 +28,7 @@ struct Spawn {
 /// The way to the keeper.
 pub(crate) struct Keeper {
     spawns: Mutex<SyncSender<Spawn>>,
+    birth: Birth,
     pid: u32,
     refused: Option<String>,
     note: Option<String>,
@@ -38,7 +40,7 @@ static KEEPER: OnceLock<Result<Keeper, String>> = OnceLock::new();
 pub(crate) fn keeper() -> Result<&'static Keeper, Error> {
     match KEEPER.get_or_init(|| start().map_err(|error| error.to_string())) {
         Ok(keeper) => {
-            check_not_forked(keeper.pid)?;
+            check_not_forked(keeper.birth, keeper.pid)?;
             Ok(keeper)
         }
         Err(why) => Err(Error::new(
@@ -50,11 +52,11 @@ pub(crate) fn keeper() -> Result<&'static Keeper, Error> {
 
 /// Refuses in a child of `fork()`: it has none of the threads, and SQLite's records there name
 /// descriptors that it does not have.
-pub(crate) fn check_not_forked(pid: u32) -> Result<(), Error> {
-    let here = std::process::id();
-    if here == pid {
+pub(crate) fn check_not_forked(birth: Birth, pid: u32) -> Result<(), Error> {
+    if birth.is_here() {
         return Ok(());
     }
+    let here = std::process::id();
     Err(Error::new(
         ErrorCode::Forked,
         format!(
@@ -140,6 +142,7 @@ fn start() -> io::Result<Keeper> {
     };
     Ok(Keeper {
         spawns: Mutex::new(spawns),
+        birth: Birth::here(),
         pid: std::process::id(),
         refused,
         note,
@@ -224,8 +227,8 @@ mod tests {
     }
 
     #[test]
-    fn another_process_id_is_refused_as_forked() {
-        let error = check_not_forked(std::process::id() + 1).unwrap_err();
+    fn another_process_is_refused_as_forked() {
+        let error = check_not_forked(Birth::NONE, std::process::id() + 1).unwrap_err();
         assert_eq!(error.code, ErrorCode::Forked);
     }
 }

@@ -328,10 +328,10 @@ impl Presence {
         changed: impl Fn() -> bool,
     ) -> u64 {
         let looks = || !self.follower_listens.load(Ordering::SeqCst);
-        // Where the follower looks, a ring is all there is to wait for.
+        // What the follower sees of others' changes rings for nobody, and wakes nobody else as often.
         let slice = || match looks() {
             true => self.settings.foreign_poll,
-            false => Duration::MAX,
+            false => self.settings.foreign_poll * 2,
         };
         self.wait(bells, seen, at_most, slice, || {
             looks() && self.is_time_to_look() && changed()
@@ -381,7 +381,7 @@ impl Presence {
                 Some(shared) => {
                     shared.listen(bells, rings, slice);
                 }
-                None => pages::pause(slice),
+                None => pages::pause(slice.min(self.settings.foreign_poll)),
             }
             if self.news(bells) == seen && changed() {
                 self.foreign.fetch_add(1, Ordering::SeqCst);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::recent::NEAR;
-use super::verb::{Listen, Question, Tx, Verb};
+use super::verb::{Listen, Question, Tx, Undo, Verb};
 use super::verbs::append::Append;
 use crate::event::Seq;
 use crate::store::Error;
@@ -47,9 +47,9 @@ pub(super) trait Request: Send {
         Bells::NONE
     }
 
-    /// It needs no savepoint: see [`Verb::undoes_itself`].
-    fn undoes_itself(&self) -> bool {
-        false
+    /// See [`Verb::undo`].
+    fn undo(&self) -> Undo {
+        Undo::Savepoint
     }
 
     /// The append that it is: see [`Verb::as_append`].
@@ -122,7 +122,7 @@ pub(super) struct Writing<V: Verb> {
     bytes: usize,
     power: bool,
     rings: Bells,
-    undoes_itself: bool,
+    undo: Undo,
     may_have_applied: bool,
     kept: Kept<V::Answer>,
 }
@@ -133,7 +133,7 @@ impl<V: Verb> Writing<V> {
             bytes: verb.bytes(),
             power: verb.power(),
             rings: verb.rings(),
-            undoes_itself: verb.undoes_itself(),
+            undo: verb.undo(),
             may_have_applied: verb.may_have_applied(),
             verb: Some(verb),
             kept: Kept::new(answer),
@@ -201,8 +201,8 @@ impl<V: Verb> Request for Writing<V> {
         }
     }
 
-    fn undoes_itself(&self) -> bool {
-        self.undoes_itself
+    fn undo(&self) -> Undo {
+        self.undo
     }
 }
 

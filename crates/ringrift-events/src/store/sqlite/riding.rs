@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::SqliteStore;
 use super::line::Line;
 use super::request::{Request, Worked};
-use super::verb::{Tx, Verb};
+use super::verb::{Tx, Undo, Verb};
 use super::verbs::append::{Append, ROW_BYTES};
 use crate::clock::Time;
 use crate::event::{Event, EventId, EventType, Payload, ProcessId, Seq, TraceId};
@@ -219,8 +219,8 @@ impl Request for Along {
         self.bells
     }
 
-    fn undoes_itself(&self) -> bool {
-        true
+    fn undo(&self) -> Undo {
+        Undo::Itself
     }
 
     fn is_neighbours(&self) -> bool {

@@ -27,6 +27,18 @@ impl<T: Plain> Plain for Option<T> {}
 impl<T: Plain> Plain for Vec<T> {}
 impl<A: Plain, B: Plain> Plain for (A, B) {}
 
+/// How the failure of a verb is undone without those that share its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undo {
+    /// By a savepoint around it.
+    Savepoint,
+    /// Not at all: what it writes is one statement, which SQLite undoes by itself, or may stay.
+    Itself,
+    /// Not without them, once it has written: it refuses before that, so only the database can fail
+    /// it afterwards.
+    Whole,
+}
+
 /// One verb of the store: one file, one transaction.
 pub(crate) trait Verb: Plain {
     /// What it answers.
@@ -66,11 +78,9 @@ pub(crate) trait Verb: Plain {
         false
     }
 
-    /// Its refusal leaves nothing behind that must be undone: it refuses before it writes, or writes
-    /// by one statement alone, which SQLite undoes by itself. It then shares a transaction without a
-    /// savepoint; if it fails after it wrote, the whole transaction is undone.
-    fn undoes_itself(&self) -> bool {
-        false
+    /// How its failure is undone where it shares a transaction.
+    fn undo(&self) -> Undo {
+        Undo::Savepoint
     }
 }
 

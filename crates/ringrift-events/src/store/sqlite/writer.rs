@@ -19,7 +19,7 @@ use super::neighbours::Neighbours;
 use super::request::Request;
 use super::riding::{self, Along, Rider};
 use super::syncer::{Committed, Syncer};
-use super::verb::Tx;
+use super::verb::{Tx, Undo};
 use super::verbs::head;
 use super::watch::FileWatch;
 use crate::clock::SharedClock;
@@ -411,7 +411,8 @@ fn fits_batch() -> impl FnMut(&Box<dyn Request>) -> bool {
 
 /// Runs one verb; its failure undoes it alone.
 fn run_one(tx: &Tx<'_>, request: &mut dyn Request, alone: bool) -> One {
-    let saved = !alone && !request.undoes_itself();
+    let undo = request.undo();
+    let saved = !alone && undo == Undo::Savepoint;
     let changes = tx.conn.total_changes();
     if saved && let Err(error) = step(tx.conn, "SAVEPOINT verb") {
         return One::Broken(error.message);
@@ -425,8 +426,7 @@ fn run_one(tx: &Tx<'_>, request: &mut dyn Request, alone: bool) -> One {
             Error::new(ErrorCode::Io, "sqlite ended the transaction by itself")
         }));
     }
-    // Without a savepoint what it has written can only be undone with all the rest.
-    let whole = alone || (!saved && tx.conn.total_changes() != changes);
+    let whole = alone || (undo == Undo::Whole && tx.conn.total_changes() != changes);
     let ended = match (&ran, saved) {
         (Ok(()), true) => step(tx.conn, "RELEASE verb"),
         (Err(_), true) => {

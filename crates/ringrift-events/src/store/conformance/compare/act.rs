@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::bench::{places, rules};
+use super::super::bench::{grows, places, rules};
 use super::draw::{Ending, Operation, Short};
 use super::side::{Side, ids, told};
 use crate::event::Seq;
@@ -181,7 +181,7 @@ impl Side<'_> {
             subscription: SubscriptionId(id),
             max,
             likely: max.is_multiple_of(2),
-            grows: newest.map(|(_, claim)| claim.token).filter(|_| max > 2),
+            grows: newest.filter(|_| max > 2).map(|(_, claim)| grows(claim)),
         };
         let answer = store.claim(want).wait();
         let mut kept = None;

@@ -12,7 +12,7 @@ use crate::store::log::{
 };
 use crate::store::pages::Bells;
 use crate::store::sqlite::rows::{PublishedAt, SqlTime, Trace};
-use crate::store::sqlite::verb::{Plain, Tx, Verb};
+use crate::store::sqlite::verb::{Plain, Tx, Undo, Verb};
 use crate::store::sqlite::verbs::call_sites;
 use crate::store::sqlite::verbs::head::log_end;
 use crate::store::{Error, ErrorCode};
@@ -136,9 +136,12 @@ impl Verb for Append {
         Some(vec![appended])
     }
 
-    fn undoes_itself(&self) -> bool {
-        // A call site's row may stay behind: it is true for whoever names it next.
-        matches!(self.batch.drafts.as_slice(), [draft] if draft.idempotency_key.is_none())
+    fn undo(&self) -> Undo {
+        match self.batch.drafts.as_slice() {
+            // A call site's row may stay behind: it is true for whoever names it next.
+            [draft] if draft.idempotency_key.is_none() => Undo::Itself,
+            _ => Undo::Savepoint,
+        }
     }
 
     fn rings(&self) -> Bells {

@@ -111,8 +111,7 @@ pub(crate) fn before_oldest(tx: &Tx<'_>) -> Result<i64, Error> {
 pub(crate) fn set_cursor(tx: &Tx<'_>, id: SubscriptionId, cursor: i64) -> Result<(), Error> {
     let sql = "UPDATE subscription_rows SET cursor = ?2, settled = MIN(?2, COALESCE((SELECT \
                    MIN(c.settled_to) FROM claims AS c WHERE c.subscription = ?1 \
-                   AND c.generation = subscription_rows.generation \
-                   AND c.last_seq > subscription_rows.settled AND c.settled_us IS NULL), ?2)) \
+                   AND c.generation = subscription_rows.generation AND c.settled_us IS NULL), ?2)) \
                WHERE id = ?1";
     tx.conn.prepare_cached(sql)?.execute([id.0, cursor])?;
     Ok(())
@@ -123,8 +122,7 @@ pub(crate) fn set_cursor(tx: &Tx<'_>, id: SubscriptionId, cursor: i64) -> Result
 pub(crate) fn refresh_settled(tx: &Tx<'_>, id: SubscriptionId) -> Result<(), Error> {
     let sql = "WITH now(settled) AS (SELECT MIN(s.cursor, COALESCE((SELECT MIN(c.settled_to) \
                    FROM claims AS c WHERE c.subscription = s.id AND c.generation = s.generation \
-                   AND c.last_seq > s.settled AND c.settled_us IS NULL), s.cursor)) \
-                   FROM subscription_rows AS s WHERE s.id = ?1) \
+                   AND c.settled_us IS NULL), s.cursor)) FROM subscription_rows AS s WHERE s.id = ?1) \
                UPDATE subscription_rows SET settled = (SELECT settled FROM now) \
                WHERE id = ?1 AND settled <> (SELECT settled FROM now)";
     tx.conn.prepare_cached(sql)?.execute([id.0])?;

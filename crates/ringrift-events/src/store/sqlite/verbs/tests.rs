@@ -8,7 +8,7 @@ use super::subscriptions::{Subscribe, Unsubscribe};
 use super::upkeep::{ClearQueue, CountPending, RestoreQueue, Retain, SaveMark, Tallies};
 use crate::event::Seq;
 use crate::store::ErrorCode;
-use crate::store::deliveries::{Claim, Settle, Want};
+use crate::store::deliveries::{Claim, Grows, Settle, Want};
 use crate::store::log::{Appended, Batch, Draft, Durability, TypeSet};
 use crate::store::sqlite::testing::TestDatabase;
 use crate::store::subscriptions::{Definition, Kind, Start, SubscriptionId};
@@ -219,14 +219,20 @@ fn a_claim_that_grows_is_one_row_with_one_settlement() {
     let stage = Stage::new();
     stage.publish(6);
     let first = stage.claim(2).unwrap();
+    let mut grown = first.clone();
     for _ in 0..2 {
-        let grown = stage.claim_as(Want {
+        let token = first.token;
+        let want = Want {
             subscription: stage.id,
             max: 2,
             likely: false,
-            grows: Some(first.token),
-        });
-        assert_eq!(grown.unwrap().token, first.token);
+            grows: Some(Grows {
+                token,
+                last: last(&grown),
+            }),
+        };
+        grown = stage.claim_as(want).unwrap();
+        assert_eq!(grown.token, token);
     }
     assert_eq!(stage.number("SELECT COUNT(*) FROM claims"), 1);
     assert_eq!(stage.number("SELECT last_seq - first_seq FROM claims"), 5);

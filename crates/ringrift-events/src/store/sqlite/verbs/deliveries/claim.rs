@@ -9,9 +9,9 @@ use super::ledger::OpenClaim;
 use super::scan::{Claimable, Found, Lasting, Scan, restores};
 use crate::event::{Event, Seq};
 use crate::store::Error;
-use crate::store::deliveries::{CLAIM_EVENTS_MAX, Claim, ClaimToken, Want, Why};
+use crate::store::deliveries::{CLAIM_EVENTS_MAX, Claim, ClaimToken, Grows, Want, Why};
 use crate::store::pages::Bells;
-use crate::store::sqlite::verb::{Plain, Tx, Verb};
+use crate::store::sqlite::verb::{Plain, Tx, Undo, Verb};
 use crate::store::sqlite::verbs::letters::{NewRow, insert_row};
 use crate::store::sqlite::verbs::positions::{Standing, refresh_settled, set_cursor};
 use crate::store::subscriptions::{Generation, SubscriptionId};
@@ -66,8 +66,8 @@ impl Verb for TakeClaim {
         take_new(tx, &claimable, found, self.want.grows)
     }
 
-    fn undoes_itself(&self) -> bool {
-        true
+    fn undo(&self) -> Undo {
+        Undo::Whole
     }
 
     fn rings(&self) -> Bells {
@@ -92,8 +92,8 @@ impl Verb for ClaimNow {
         }
     }
 
-    fn undoes_itself(&self) -> bool {
-        true
+    fn undo(&self) -> Undo {
+        Undo::Whole
     }
 
     fn rings(&self) -> Bells {
@@ -141,7 +141,7 @@ fn take_new(
     tx: &Tx<'_>,
     claimable: &Claimable,
     found: Found,
-    grows: Option<ClaimToken>,
+    grows: Option<Grows>,
 ) -> Result<Taken, Error> {
     let standing = &claimable.standing;
     let events = still_due(tx, standing, found.events)?;
@@ -155,11 +155,11 @@ fn take_new(
         });
     };
     let token = match grows {
-        Some(token) if claimable.may_grow(tx, token, last)? => {
+        Some(grows) if claimable.may_grow(tx, grows, last)? => {
             tx.conn
                 .prepare_cached("UPDATE claims SET last_seq = ?2 WHERE id = ?1")?
-                .execute([token.id, last])?;
-            token
+                .execute([grows.token.id, last])?;
+            grows.token
         }
         Some(_) | None => open_claim(tx, standing, first, last)?,
     };

@@ -42,12 +42,7 @@ struct Neighbour {
 }
 
 const OPEN_COLUMNS: &str =
-    "c.id, c.subscription, c.generation, c.first_seq, c.last_seq, c.settled_to, c.owner, c.fence";
-
-/// Every open claim, found through where its subscription stands.
-pub(crate) const OPEN_CLAIMS: &str = "subscription_rows AS s CROSS JOIN claims AS c \
-     ON c.subscription = s.id AND c.generation = s.generation AND c.last_seq > s.settled \
-     WHERE c.settled_us IS NULL";
+    "id, subscription, generation, first_seq, last_seq, settled_to, owner, fence";
 
 fn open_claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<OpenClaim> {
     Ok(OpenClaim {
@@ -62,27 +57,26 @@ fn open_claim(row: &rusqlite::Row<'_>) -> rusqlite::Result<OpenClaim> {
     })
 }
 
-/// The open claims of a subscription's present generation, in log order. `settled` is where it
-/// stands: what is open lies above.
+/// The open claims of a subscription's generation, in log order.
 pub(crate) fn open_claims_of(
     tx: &Tx<'_>,
     subscription: SubscriptionId,
     generation: Generation,
-    settled: Seq,
 ) -> Result<Vec<OpenClaim>, Error> {
     let sql = format!(
-        "SELECT {OPEN_COLUMNS} FROM claims AS c WHERE subscription = ?1 AND generation = ?2 \
-         AND last_seq > ?3 AND settled_us IS NULL ORDER BY settled_to"
+        "SELECT {OPEN_COLUMNS} FROM claims WHERE subscription = ?1 AND generation = ?2 \
+         AND settled_us IS NULL ORDER BY settled_to"
     );
     let mut statement = tx.conn.prepare_cached(&sql)?;
-    let of = [subscription.0, generation.0, settled.0];
-    let rows = statement.query_map(of, open_claim)?;
+    let rows = statement.query_map([subscription.0, generation.0], open_claim)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The open claims that a process holds.
 pub(crate) fn open_claims(tx: &Tx<'_>, owner: i64) -> Result<Vec<OpenClaim>, Error> {
-    let sql = format!("SELECT {OPEN_COLUMNS} FROM {OPEN_CLAIMS} AND owner = ?1 ORDER BY c.id");
+    let sql = format!(
+        "SELECT {OPEN_COLUMNS} FROM claims WHERE settled_us IS NULL AND owner = ?1 ORDER BY id"
+    );
     let mut statement = tx.conn.prepare_cached(&sql)?;
     let rows = statement.query_map([owner], open_claim)?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -99,7 +93,7 @@ pub(crate) enum Proof {
 
 /// Compares a token with its claim: `LeaseLost` when another process has it or a seek fenced it.
 pub(crate) fn prove(tx: &Tx<'_>, token: ClaimToken) -> Result<Proof, Error> {
-    let sql = format!("SELECT {OPEN_COLUMNS}, settled_us FROM claims AS c WHERE id = ?1");
+    let sql = format!("SELECT {OPEN_COLUMNS}, settled_us FROM claims WHERE id = ?1");
     let found = tx
         .conn
         .prepare_cached(&sql)?

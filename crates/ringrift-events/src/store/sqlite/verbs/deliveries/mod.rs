@@ -28,7 +28,7 @@ pub(crate) use give_up::GiveUp;
 pub(crate) use hand_back::HandBack;
 pub(crate) use hand_back_due::HandBackDue;
 pub(crate) use late::{Late, release_held};
-pub(crate) use ledger::{OPEN_CLAIMS, OpenClaim, open_claims, open_claims_of};
+pub(crate) use ledger::{OpenClaim, open_claims, open_claims_of};
 pub(crate) use park::Park;
 pub(crate) use replay::Replay;
 pub(crate) use reserve::{ReserveKeys, release_keys_for, release_keys_of};

@@ -8,7 +8,7 @@ use rusqlite::OptionalExtension as _;
 use super::ledger::{OpenClaim, open_claims_of};
 use crate::event::{Event, Seq};
 use crate::store::Error;
-use crate::store::deliveries::{CLAIM_EVENTS_MAX, CLAIM_PLACES_MAX, ClaimToken, Want};
+use crate::store::deliveries::{CLAIM_EVENTS_MAX, CLAIM_PLACES_MAX, Grows, Want};
 use crate::store::sqlite::neighbours::readable;
 use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::recent::{Ground, Known, Recent};
@@ -111,8 +111,7 @@ impl Claimable {
         let Some(hosted) = hosted_version(tx, id)? else {
             return Ok(None);
         };
-        let (generation, settled) = (Generation(standing.generation), Seq(standing.settled));
-        let open = open_claims_of(tx, id, generation, settled)?;
+        let open = open_claims_of(tx, id, Generation(standing.generation))?;
         if standing.ordered && open.iter().any(|claim| claim.owner.is_some()) {
             return Ok(None);
         }
@@ -135,26 +134,25 @@ impl Claimable {
     }
 
     /// Whether a claim of this process may grow up to `last`: see [`Want::grows`].
-    pub(super) fn may_grow(
-        &self,
-        tx: &Tx<'_>,
-        token: ClaimToken,
-        last: i64,
-    ) -> Result<bool, Error> {
+    pub(super) fn may_grow(&self, tx: &Tx<'_>, grows: Grows, last: i64) -> Result<bool, Error> {
         let held = |claim: &&OpenClaim| {
-            claim.id == token.id
-                && (claim.fence, token.fence) == (1, 1)
+            claim.id == grows.token.id
+                && (claim.fence, grows.token.fence) == (1, 1)
                 && claim.owner == Some(tx.process_row)
+                && claim.last == grows.last.0
         };
         let Some(claim) = self.open.iter().find(held) else {
             return Ok(false);
         };
         let version = |seq| segment_at(&self.segments, seq).map(|segment| segment.number);
-        if last - claim.first >= CLAIM_PLACES_MAX || version(claim.last) != version(last) {
+        if last - claim.first >= CLAIM_PLACES_MAX
+            || version(claim.last) != version(last)
+            || self.open.iter().any(|other| other.last > claim.last)
+        {
             return Ok(false);
         }
         let later = "SELECT EXISTS (SELECT 1 FROM claims WHERE subscription = ?1 \
-                     AND generation = ?2 AND last_seq > ?3)";
+                     AND generation = ?2 AND settled_us IS NOT NULL AND last_seq > ?3)";
         let of = [self.standing.id.0, self.standing.generation, claim.last];
         let is_last: bool = tx
             .conn

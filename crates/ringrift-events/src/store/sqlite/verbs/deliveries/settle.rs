@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::store::deliveries::{Settle, Settlement};
 use crate::store::evidence;
 use crate::store::pages::Bells;
-use crate::store::sqlite::verb::{Plain, Tx, Verb};
+use crate::store::sqlite::verb::{Plain, Tx, Undo, Verb};
 use crate::store::sqlite::verbs::letters::{NewRow, event_at, insert_row};
 use crate::store::sqlite::verbs::positions::{Standing, refresh_settled, standing};
 use crate::store::sqlite::verbs::record::{About, verdict};
@@ -50,8 +50,11 @@ impl Verb for SettleClaim {
         Ok(true)
     }
 
-    fn undoes_itself(&self) -> bool {
-        self.settle.results.is_empty()
+    fn undo(&self) -> Undo {
+        match self.settle.results.is_empty() {
+            true => Undo::Whole,
+            false => Undo::Savepoint,
+        }
     }
 
     fn bytes(&self) -> usize {

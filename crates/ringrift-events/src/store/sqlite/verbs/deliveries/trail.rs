@@ -151,7 +151,7 @@ const OPEN: &str = "c.settled_us IS NULL AND c.settled_to < ?3";
 /// An open claim that has settled a place.
 const BEGUN: &str = "c.settled_us IS NULL AND c.settled_to >= ?3";
 
-/// A closed claim.
+/// A closed claim. Told apart from the open ones, since each kind has an index of its own.
 const CLOSED: &str = "c.settled_us IS NOT NULL";
 
 /// Who holds the first claim around a place; `Some(None)` when it is nobody's.

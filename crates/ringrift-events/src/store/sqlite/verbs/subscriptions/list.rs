@@ -142,7 +142,7 @@ fn follow_redeliveries(tx: &Tx<'_>, state: &mut SubscriptionState) -> Result<(),
 fn claimed(tx: &Tx<'_>, state: &SubscriptionState) -> Result<u64, Error> {
     use crate::store::sqlite::verbs::deliveries::open_claims_of;
     let mut sum = 0;
-    for claim in open_claims_of(tx, state.id, state.generation, state.settled)? {
+    for claim in open_claims_of(tx, state.id, state.generation)? {
         if claim.owner.is_some() {
             sum += claim.unsettled(tx)?;
         }

@@ -6,7 +6,6 @@ use super::lost::lost;
 use crate::store::Error;
 use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::verb::{Plain, Question, Tx};
-use crate::store::sqlite::verbs::deliveries::OPEN_CLAIMS;
 
 /// Asks which processes are to be taken over.
 pub(crate) struct FindDead {
@@ -35,10 +34,10 @@ impl Question for FindDead {
 fn holds(tx: &Tx<'_>, row: i64) -> Result<bool, Error> {
     Ok(tx
         .conn
-        .prepare_cached(&format!(
-            "SELECT EXISTS (SELECT 1 FROM {OPEN_CLAIMS} AND c.owner = ?1) \
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM claims WHERE settled_us IS NULL AND owner = ?1) \
              OR EXISTS (SELECT 1 FROM redeliveries WHERE owner = ?1 AND state = 'running') \
-             OR EXISTS (SELECT 1 FROM dedup_keys WHERE owner = ?1)"
-        ))?
+             OR EXISTS (SELECT 1 FROM dedup_keys WHERE owner = ?1)",
+        )?
         .query_row([row], |row| row.get(0))?)
 }

@@ -332,6 +332,7 @@ impl Step<'_> {
                    AND c.generation = a.generation AND c.settled_us IS NOT NULL \
                    AND c.last_seq < a.first_seq ORDER BY c.last_seq DESC LIMIT 1) \
              WHERE a.settled_us < ?1 AND a.settled_us IS NOT NULL AND b.settled_us < ?1 \
+               AND b.id < (SELECT MAX(id) FROM claims) \
                AND a.last_seq - b.first_seq <= 1000000 \
                AND NOT EXISTS (SELECT 1 FROM claims AS o WHERE o.subscription = a.subscription \
                    AND o.generation = a.generation AND o.settled_us IS NULL \

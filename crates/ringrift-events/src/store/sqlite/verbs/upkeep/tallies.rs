@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 
 use super::restore_queue::{Owed, Owing, owing};
-use crate::event::Seq;
 use crate::store::Error;
 use crate::store::sqlite::rows::{EVENT_COLUMN_COUNT, EVENT_COLUMNS, event};
 use crate::store::sqlite::verb::{Plain, Question, Tx};
@@ -43,8 +42,7 @@ struct Records {
 
 fn records(tx: &Tx<'_>, one: &Owing) -> Result<Records, Error> {
     let of = [one.standing.id.0, one.standing.generation];
-    let generation = Generation(one.standing.generation);
-    let open = open_claims_of(tx, one.standing.id, generation, Seq(one.standing.settled))?;
+    let open = open_claims_of(tx, one.standing.id, Generation(one.standing.generation))?;
     let pairs = |sql: &str| -> Result<Vec<(i64, i64)>, Error> {
         let mut statement = tx.conn.prepare_cached(sql)?;
         let rows = statement.query_map(of, |row| Ok((row.get(0)?, row.get(1)?)))?;
