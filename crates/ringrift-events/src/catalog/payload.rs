@@ -81,14 +81,20 @@ fn not_utf8(error: &std::str::Utf8Error) -> Error {
 
 fn check_text(text: &str, kept: &mut Kept<'_>) -> Result<(), Error> {
     check_nesting(text.as_bytes())?;
+    let first = text.trim_start_matches([' ', '\t', '\n', '\r']);
+    let first = first.as_bytes().first().copied();
     let mut json = serde_json::Deserializer::from_str(text);
-    let read = kept.deserialize(&mut json).and_then(|()| json.end());
-    read.map_err(|error| Error::PayloadNotJson {
-        reason: error.to_string(),
-    })?;
-    match text.trim_start_matches([' ', '\t', '\n', '\r']).as_bytes()[0] {
-        b'{' => Ok(()),
-        first => Err(Error::PayloadNotObject { found: kind(first) }),
+    let read = match first {
+        Some(b'{') => kept.deserialize(&mut json),
+        Some(_) | None => Checked::deserialize(&mut json).map(|Checked| ()),
+    };
+    read.and_then(|()| json.end())
+        .map_err(|error| Error::PayloadNotJson {
+            reason: error.to_string(),
+        })?;
+    match first {
+        Some(first) if first != b'{' => Err(Error::PayloadNotObject { found: kind(first) }),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -1,10 +1,10 @@
 //! What a durable subscription's loop tells the store, and when.
 //!
 //! A claim and a settlement are a transaction each, of which a machine makes some ten thousand a
-//! second for all processes together. So plain successes wait while their claim grows by what comes
-//! next, and go with the claim that follows, or alone after [`SETTLE_WITHIN`]. A process that is killed meanwhile has them delivered again, as
-//! everything it ran. Whatever is more than a plain success is told at once, and everything is where
-//! the order of a key, a dedup key or an end waits for it.
+//! second for all processes together. So plain successes wait: for [`GROW_WITHIN`] their claim grows by
+//! what comes next, then they go with the next claim, or alone after [`SETTLE_WITHIN`]. A process that
+//! is killed meanwhile has them delivered again, as everything it ran. Whatever is more than a plain
+//! success is told at once, and everything is where the order of a key, a dedup key or an end waits.
 
 use std::time::Duration;
 
