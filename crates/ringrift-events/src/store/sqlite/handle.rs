@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::claiming::PassedPlaces;
 use super::connection::{Use, connect};
 use super::housekeeper::Housekeeper;
-use super::keeper::{Keeper, check_not_forked, keeper};
+use super::keeper::{Keeper, keeper};
 use super::line::{Line, Notice};
 use super::neighbours::Neighbours;
 use super::open::{OpenOptions, Opened, open};
@@ -27,7 +27,6 @@ use super::verbs::upkeep::Depart;
 use super::watch::FileWatch;
 use super::writer::Writer;
 use super::{courier, fault};
-use crate::clock::Birth;
 use crate::event::ProcessId;
 use crate::store::pages::Rides;
 use crate::store::pending::{Answer, Carrier};
@@ -62,8 +61,7 @@ pub struct SqliteStore {
     pub(super) reading: Use,
     notes: Vec<String>,
     held: Mutex<Option<Held>>,
-    pid: u32,
-    birth: Birth,
+    keeper: &'static Keeper,
     courier: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -143,8 +141,7 @@ impl SqliteStore {
             reading: facts.reading,
             held: Mutex::new(Some(facts.held)),
             notes,
-            pid: keeper.pid(),
-            birth: Birth::here(),
+            keeper,
             courier: Mutex::new(Some(courier)),
         }))
     }
@@ -231,7 +228,7 @@ impl SqliteStore {
 
     /// What every call looks at first.
     pub(super) fn check(&self) -> Result<(), Error> {
-        check_not_forked(self.birth, self.pid)?;
+        self.keeper.check_not_forked()?;
         self.line.refusal().map_or(Ok(()), Err)
     }
 
@@ -274,7 +271,7 @@ impl SqliteStore {
     /// Answers what was asked, leaves the store's processes, ends the threads, and empties the WAL
     /// if nobody else uses it. Blocks at most a few seconds; may be called twice.
     pub fn close(&self) {
-        if !self.birth.is_here() || self.line.closing() {
+        if self.keeper.check_not_forked().is_err() || self.line.closing() {
             // In a forked child the threads are the parent's.
             return;
         }

@@ -40,7 +40,7 @@ static KEEPER: OnceLock<Result<Keeper, String>> = OnceLock::new();
 pub(crate) fn keeper() -> Result<&'static Keeper, Error> {
     match KEEPER.get_or_init(|| start().map_err(|error| error.to_string())) {
         Ok(keeper) => {
-            check_not_forked(keeper.birth, keeper.pid)?;
+            keeper.check_not_forked()?;
             Ok(keeper)
         }
         Err(why) => Err(Error::new(
@@ -50,23 +50,16 @@ pub(crate) fn keeper() -> Result<&'static Keeper, Error> {
     }
 }
 
-/// Refuses in a child of `fork()`: it has none of the threads, and SQLite's records there name
-/// descriptors that it does not have.
-pub(crate) fn check_not_forked(birth: Birth, pid: u32) -> Result<(), Error> {
-    if birth.is_here() {
-        return Ok(());
-    }
-    let here = std::process::id();
-    Err(Error::new(
-        ErrorCode::Forked,
-        format!(
-            "process {here} was forked from process {pid} after that had opened a store; a forked \
-             child cannot use one: start it with exec (Python: the spawn start method)"
-        ),
-    ))
-}
-
 impl Keeper {
+    /// Refuses in a child of `fork()`: it has none of the threads, and SQLite's records there name
+    /// descriptors that it does not have.
+    pub(crate) fn check_not_forked(&self) -> Result<(), Error> {
+        if self.birth.is_here() {
+            return Ok(());
+        }
+        Err(forked(self.pid))
+    }
+
     /// Runs `task` on a new thread of the private table.
     pub(crate) fn spawn(
         &self,
@@ -92,11 +85,6 @@ impl Keeper {
                 format!("database thread {name} could not be started: {error}"),
             )
         })
-    }
-
-    /// The process id the keeper was started in.
-    pub(crate) fn pid(&self) -> u32 {
-        self.pid
     }
 
     /// What else is unusual about the table.
@@ -155,6 +143,17 @@ fn serve(requests: &Receiver<Spawn>) {
         // Nobody waits any more: the thread runs all the same.
         drop(done.send(spawned.map(drop)));
     }
+}
+
+fn forked(pid: u32) -> Error {
+    let here = std::process::id();
+    Error::new(
+        ErrorCode::Forked,
+        format!(
+            "process {here} was forked from process {pid} after that had opened a store; a forked \
+             child cannot use one: start it with exec (Python: the spawn start method)"
+        ),
+    )
 }
 
 #[cfg(test)]
@@ -228,7 +227,16 @@ mod tests {
 
     #[test]
     fn another_process_is_refused_as_forked() {
-        let error = check_not_forked(Birth::NONE, std::process::id() + 1).unwrap_err();
+        let (spawns, _) = sync_channel(1);
+        let elsewhere = Keeper {
+            spawns: Mutex::new(spawns),
+            birth: Birth::NONE,
+            pid: std::process::id() + 1,
+            refused: None,
+            note: None,
+        };
+        let error = elsewhere.check_not_forked().unwrap_err();
         assert_eq!(error.code, ErrorCode::Forked);
+        assert!(keeper().unwrap().check_not_forked().is_ok());
     }
 }
