@@ -52,7 +52,8 @@ impl Pace {
     /// A look takes place now.
     fn looks(&mut self, now: Duration) {
         let earliest = now.saturating_sub(PACE * LOOKS_AT_ONCE);
-        self.next = self.next.max(earliest) + PACE;
+        // Looks for live subscriptions wait for nothing, and leave no debt to those that come after.
+        self.next = (self.next.max(earliest) + PACE).min(now + PACE);
     }
 }
 
@@ -306,5 +307,15 @@ mod tests {
             pace.looks(now);
             now += Duration::from_millis(7);
         }
+    }
+
+    #[test]
+    fn looks_that_kept_no_pace_leave_no_debt() {
+        let mut pace = Pace::default();
+        let now = Duration::from_secs(7);
+        for _ in 0..10_000 {
+            pace.looks(now);
+        }
+        assert_eq!(pace.owes(now), PACE);
     }
 }
