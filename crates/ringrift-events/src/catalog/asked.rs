@@ -69,12 +69,6 @@ impl<'n> Asked<'n> {
         Asked { payload, kept }
     }
 
-    /// The payload.
-    #[must_use]
-    pub fn payload(&self) -> &Payload {
-        &self.payload
-    }
-
     /// The payload, once nothing more is asked.
     #[must_use]
     pub fn into_payload(self) -> Payload {
@@ -260,10 +254,10 @@ mod tests {
                 return;
             }
         };
-        assert_eq!(asked.payload(), &whole);
         for name in ["a", "b", "a.b", "b.a", "a.b.a", "", "c"] {
             assert_eq!(asked.held(name), whole.held(name), "{name} of {text}");
         }
+        assert_eq!(asked.into_payload(), whole);
     }
 
     #[test]

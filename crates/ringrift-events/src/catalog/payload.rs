@@ -93,8 +93,8 @@ fn check_text(text: &str, kept: &mut Kept<'_>) -> Result<(), Error> {
             reason: error.to_string(),
         })?;
     match first {
-        Some(first) if first != b'{' => Err(Error::PayloadNotObject { found: kind(first) }),
-        Some(_) | None => Ok(()),
+        Some(b'{') | None => Ok(()),
+        Some(first) => Err(Error::PayloadNotObject { found: kind(first) }),
     }
 }
 

@@ -59,9 +59,10 @@ impl Durable {
         let now = self.shared.clock.monotonic();
         let since = self.owes_since.unwrap_or(now);
         let newest = self.claims.last()?;
+        let grows = newest.grows()?;
         let room = GROWN_MAX.saturating_sub(newest.events());
         let may = self.may_wait() && now.saturating_sub(since) < GROW_WITHIN && room > 0;
-        may.then(|| newest.grows().map(|grows| (grows, room)))?
+        may.then_some((grows, room))
     }
 
     fn may_wait(&self) -> bool {

@@ -11,7 +11,10 @@ use crate::store::subscriptions::SubscriptionId;
 impl World {
     pub(super) fn claim(&mut self, me: ProcessId, want: Want) -> Result<Option<Claim>, Error> {
         let subscription = self.durable(want.subscription, "claim for")?;
-        let max = want.max.clamp(1, CLAIM_EVENTS_MAX);
+        let want = Want {
+            max: want.max.clamp(1, CLAIM_EVENTS_MAX),
+            ..want
+        };
         if subscription.ended_at.is_some() || subscription.paused.is_some() {
             return Ok(None);
         }
@@ -21,7 +24,7 @@ impl World {
         if subscription.ordered() && self.has_owned_claim(want.subscription) {
             return Ok(None);
         }
-        if let Some(claim) = self.adopt(me, want.subscription, version, max) {
+        if let Some(claim) = self.adopt(me, want.subscription, version, want.max) {
             return Ok(Some(claim));
         }
         // What is left ownerless lies beyond this process's border, and keeps its order.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::state::{ClaimRow, Delivery, Subscription, World};
 use crate::event::{Event, ProcessId, Seq};
-use crate::store::deliveries::{CLAIM_EVENTS_MAX, CLAIM_PLACES_MAX, Claim, Grows, Want, Why};
+use crate::store::deliveries::{CLAIM_PLACES_MAX, Claim, Grows, Want, Why};
 use crate::store::subscriptions::SubscriptionId;
 
 /// What a look at the log after the cursor found.
@@ -31,7 +31,6 @@ impl World {
         version: i64,
         want: Want,
     ) -> Option<Claim> {
-        let max = want.max.clamp(1, CLAIM_EVENTS_MAX);
         let subscription = self.subscriptions.get(&id)?;
         let Scanned {
             taken,
@@ -39,7 +38,7 @@ impl World {
             deleted,
             cursor,
             version: in_version,
-        } = self.scan(subscription, version, max);
+        } = self.scan(subscription, version, want.max);
         for seq in blocked {
             self.row_of(id, seq, Why::KeyBlocked);
         }

@@ -409,7 +409,8 @@ fn fits_batch() -> impl FnMut(&Box<dyn Request>) -> bool {
     }
 }
 
-/// Runs one verb; its failure undoes it alone.
+/// Runs one verb; its failure undoes it alone, or where that is not to be had ([`Undo::Whole`]) the
+/// whole transaction.
 fn run_one(tx: &Tx<'_>, request: &mut dyn Request, alone: bool) -> One {
     let undo = request.undo();
     let saved = !alone && undo == Undo::Savepoint;

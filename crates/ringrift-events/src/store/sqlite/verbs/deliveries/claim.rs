@@ -83,12 +83,13 @@ impl Verb for ClaimNow {
         let Some(claimable) = Claimable::of(tx, want.subscription)? else {
             return Ok(Taken::Nothing);
         };
+        if let Some(claim) = claimable.ownerless() {
+            return take_ownerless(tx, &claimable.standing, claim, want.max);
+        }
         let found = self.scan.look(tx, &claimable, Lasting::Undoable)?;
-        let standing = &claimable.standing;
-        match claimable.ownerless() {
-            Some(claim) => take_ownerless(tx, standing, claim, want.max),
-            None if found.events.is_empty() => Ok(Taken::Passed(found)),
-            None => take_new(tx, &claimable, found, want.grows),
+        match found.events.is_empty() {
+            true => Ok(Taken::Passed(found)),
+            false => take_new(tx, &claimable, found, want.grows),
         }
     }
 

@@ -37,7 +37,7 @@ pub(crate) struct OpenClaim {
 struct Neighbour {
     id: i64,
     first: i64,
-    opened_us: Option<i64>,
+    opened_us: i64,
     done: i64,
 }
 
@@ -147,29 +147,21 @@ impl OpenClaim {
             1 => self.neighbour(tx)?,
             _ => None,
         };
-        if let Some(below) = &below {
-            tx.conn
-                .prepare_cached("DELETE FROM claims WHERE id = ?1")?
-                .execute([below.id])?;
-        }
-        let merged = below.unwrap_or(Neighbour {
-            id: self.id,
-            first: self.first,
-            opened_us: None,
-            done: 0,
-        });
+        let (first, opened_us, done) = match below {
+            Some(below) => {
+                tx.conn
+                    .prepare_cached("DELETE FROM claims WHERE id = ?1")?
+                    .execute([below.id])?;
+                (below.first, Some(below.opened_us), below.done + done)
+            }
+            None => (self.first, None, done),
+        };
         tx.conn
             .prepare_cached(
                 "UPDATE claims SET settled_to = last_seq, settled_us = ?2, first_seq = ?3, \
                  opened_us = COALESCE(?4, opened_us), done = done + ?5 WHERE id = ?1",
             )?
-            .execute(params![
-                self.id,
-                tx.now.0,
-                merged.first,
-                merged.opened_us,
-                merged.done + done
-            ])?;
+            .execute(params![self.id, tx.now.0, first, opened_us, done])?;
         refresh_settled(tx, self.subscription)
     }
 
@@ -196,10 +188,9 @@ impl OpenClaim {
         let Some((below, by)) = below else {
             return Ok(None);
         };
-        let opened_us = below.opened_us.unwrap_or(tx.now.0);
         let fits = by == (self.owner, 1)
             && self.last - below.first <= CLAIM_PLACES_MAX
-            && tx.now.0 - opened_us <= MERGED_US_MAX;
+            && tx.now.0 - below.opened_us <= MERGED_US_MAX;
         if !fits {
             return Ok(None);
         }
