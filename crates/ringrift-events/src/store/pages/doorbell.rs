@@ -31,6 +31,14 @@ impl SharedPage {
         }
     }
 
+    /// Has everybody who waits look again, though no bell rang.
+    pub(crate) fn nudge(&self) {
+        if let (Some(cells), true) = (self.cells(), self.writable()) {
+            cells.bell.fetch_add(1, Ordering::SeqCst);
+            futex::wake_all(&cells.bell);
+        }
+    }
+
     /// How often these bells rang, all together, modulo 2³².
     pub(crate) fn rings(&self, bells: Bells) -> u32 {
         let Some(cells) = self.cells() else { return 0 };

@@ -9,7 +9,7 @@ use super::bells::BELLS;
 use crate::store::records::{CYCLES_SHOWN_MAX, HOSTS_SHOWN_MAX, STALLS_SHOWN_MAX};
 
 /// Raised with every change below: a page of another layout says only whether its process lives.
-pub(crate) const LAYOUT: u32 = 7;
+pub(crate) const LAYOUT: u32 = 8;
 
 /// Handlers that are seen running at once: the process-wide limit of handlers in flight (256) and
 /// as many threads that were given up. More run unseen, and their deaths are not counted.
@@ -53,6 +53,12 @@ pub(crate) const RIDES: usize = 32;
 
 /// Words of what a ride carries (4 KiB): larger events are written by their own process.
 pub(crate) const RIDE_WORDS: usize = 512;
+
+/// Places of the log's tail: who is further behind reads the log.
+pub(crate) const TAIL: usize = 64;
+
+/// Words of an event in the tail (2 KiB): larger events are read from the log.
+pub(crate) const TAIL_WORDS: usize = 256;
 
 /// The head of every mapped file: whose it is and for which database.
 #[repr(C)]
@@ -322,6 +328,32 @@ pub(crate) struct SharedCells {
     pub(crate) pad: AtomicU32,
     /// Who goes along.
     pub(crate) rides: [RideCells; RIDES],
+    /// The last place of the log of which a ring told.
+    pub(crate) tail_end: AtomicI64,
+    /// The incarnation that it is about.
+    pub(crate) tail_of: AtomicU64,
+    /// When somebody last waited for the tail, by the boot clock, in microseconds.
+    pub(crate) tail_awaited_us: AtomicU64,
+    /// What was appended last, by place modulo [`TAIL`].
+    pub(crate) tail: [TailCells; TAIL],
+}
+
+/// One event of the tail: see `tail.rs`.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct TailCells {
+    /// Its place in the log.
+    pub(crate) seq: AtomicI64,
+    /// When it was put here, by the boot clock, in microseconds.
+    pub(crate) at_us: AtomicU64,
+    /// Over all of it.
+    pub(crate) sum: AtomicU64,
+    /// How many bytes it has.
+    pub(crate) length: AtomicU32,
+    /// Keeps the size a multiple of eight.
+    pub(crate) pad: AtomicU32,
+    /// The bytes.
+    pub(crate) data: [AtomicU64; TAIL_WORDS],
 }
 
 /// A ride: see `rides.rs`.

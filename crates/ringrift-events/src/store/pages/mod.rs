@@ -24,7 +24,9 @@ mod rides;
 mod roles;
 mod shared;
 mod side;
+mod tail;
 mod turnstile;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -41,4 +43,5 @@ pub(crate) use rides::{Passenger, RIDE_BYTES, Rides, Rode};
 pub(crate) use roles::{Roles, elected};
 pub(crate) use shared::SharedPage;
 pub(crate) use side::{Side, Standing};
+pub(crate) use tail::{TAIL_BYTES, Tail};
 pub(crate) use turnstile::{Guard, Turnstile};

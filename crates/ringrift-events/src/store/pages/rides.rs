@@ -15,6 +15,7 @@ use super::futex;
 use super::layout::{RIDE_WORDS, RIDES, RideCells, SharedCells};
 use super::shared::SharedPage;
 use super::turnstile::is_dead;
+use super::words;
 use crate::clock::{Clock, SystemClock};
 use crate::store::spin::Spin;
 
@@ -346,50 +347,20 @@ fn board(cells: &SharedCells) -> Option<(usize, Word)> {
 }
 
 fn fill(ride: &RideCells, bytes: &[u8]) {
-    for (word, eight) in ride.data.iter().zip(bytes.chunks(8)) {
-        word.store(word_of(eight), Ordering::Relaxed);
-    }
+    words::write(&ride.data, bytes);
     let length = u32::try_from(bytes.len()).unwrap_or(0);
     ride.length.store(length, Ordering::Relaxed);
-    ride.sum.store(sum_of(bytes), Ordering::Relaxed);
+    ride.sum.store(words::sum_of(bytes), Ordering::Relaxed);
 }
 
 /// What was put in; none if it is not that.
 fn read(ride: &RideCells) -> Option<Vec<u8>> {
-    let length = ride.length.load(Ordering::Relaxed) as usize;
-    if length > RIDE_BYTES {
-        return None;
-    }
-    let words = ride.data.iter().take(length.div_ceil(8));
-    let mut bytes: Vec<u8> = words
-        .flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes())
-        .collect();
-    bytes.truncate(length);
+    let bytes = words::read(&ride.data, ride.length.load(Ordering::Relaxed))?;
     let sum = ride.sum.load(Ordering::Relaxed);
     fence(Ordering::SeqCst);
-    (sum_of(&bytes) == sum).then_some(bytes)
-}
-
-fn word_of(eight: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word[..eight.len()].copy_from_slice(eight);
-    u64::from_le_bytes(word)
-}
-
-/// Tells bytes that were mixed up: no more than that.
-fn sum_of(bytes: &[u8]) -> u64 {
-    let words = bytes.chunks(8).map(word_of);
-    words.fold(bytes.len() as u64, mixed)
+    (words::sum_of(&bytes) == sum).then_some(bytes)
 }
 
 fn sum_of_answer(word: Word, seq: i64, at: i64) -> u64 {
-    [seq.cast_unsigned(), at.cast_unsigned()]
-        .into_iter()
-        .fold(word.number(), mixed)
-}
-
-fn mixed(sum: u64, word: u64) -> u64 {
-    (sum ^ word)
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        .rotate_left(29)
+    words::mixed(word.number(), [seq.cast_unsigned(), at.cast_unsigned()])
 }

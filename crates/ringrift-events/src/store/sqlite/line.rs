@@ -45,10 +45,10 @@ pub(super) struct Line {
     pub(super) writing: Mutex<()>,
     /// To the readers.
     pub(super) reads: Inbox<Box<dyn Request>>,
-    /// To the thread that waits at the doorbell.
-    pub(super) follows: Inbox<Box<dyn Request>>,
-    /// Whether that thread runs; it is started by the first who follows.
-    pub(super) follower: OnceLock<bool>,
+    /// Ends the thread that looks for changes without a ring.
+    pub(super) lookout: Inbox<()>,
+    /// Its start was tried: by the first who waits for news.
+    pub(super) looks_out: OnceLock<()>,
     /// To the courier.
     pub(super) parcels: Inbox<Parcel>,
     /// Whoever carries parcels holds it, and tells what there is to say: so they stay in order.
@@ -94,8 +94,8 @@ impl Line {
             writes: Inbox::new(),
             writing: Mutex::new(()),
             reads: Inbox::new(),
-            follows: Inbox::new(),
-            follower: OnceLock::new(),
+            lookout: Inbox::new(),
+            looks_out: OnceLock::new(),
             parcels: Inbox::new(),
             chores: Inbox::new(),
             wal_pages: AtomicU64::new(0),
@@ -252,7 +252,7 @@ impl Line {
     pub(super) fn close_inboxes(&self) {
         self.writes.close();
         self.reads.close();
-        self.follows.close();
+        self.lookout.close();
     }
 
     /// Ends the taking of requests. Says whether this call did it.

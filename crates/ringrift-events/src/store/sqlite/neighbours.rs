@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::news::News;
 use crate::event::Seq;
-use crate::store::pages::{Bells, Guard, Passenger, Rides, SharedPage, Turnstile};
+use crate::store::pages::{Bells, Guard, Passenger, Rides, SharedPage, Tail, Turnstile};
 use crate::store::sqlite::presence::Presence;
 
 /// The other processes of this store, as its writer meets them. Memory only.
@@ -13,6 +14,7 @@ pub(super) struct Neighbours {
     presence: Arc<Presence>,
     turnstile: Option<Turnstile>,
     rides: Option<Rides>,
+    tail: Option<Tail>,
     incarnation: u64,
 }
 
@@ -21,6 +23,7 @@ impl Neighbours {
         Neighbours {
             turnstile: presence.turnstile(),
             rides: presence.rides(),
+            tail: presence.tail(incarnation),
             presence,
             incarnation,
         }
@@ -61,9 +64,14 @@ impl Neighbours {
         self.rides.as_ref().map_or(0, Rides::waiting)
     }
 
-    /// Tells whoever listens to these bells that something is new.
-    pub(super) fn ring(&self, bells: Bells) {
-        self.presence.ring(bells);
+    /// Tells whoever listens what is new, in the order of the commits.
+    pub(super) fn tell(&self, news: &[News]) {
+        let mut rings = Bells::NONE;
+        for one in news {
+            one.put(self.tail.as_ref());
+            rings = rings.and(one.rings);
+        }
+        self.presence.ring(rings);
     }
 
     /// Who is here.

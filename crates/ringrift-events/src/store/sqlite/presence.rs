@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use crossbeam_utils::sync::ShardedLock;
 
-use super::registry::Versions;
 use super::verb::Plain;
 use crate::clock::{Clock, SharedClock, SystemClock, Time};
 use crate::event::{ProcessId, Seq};
 use crate::store::Error;
 use crate::store::pages::{
-    self, Bells, Life, OwnPage, PAGE_MAGIC, Rides, Roles, Seen, SharedPage, Side, Standing,
+    self, Bells, Life, OwnPage, PAGE_MAGIC, Rides, Roles, Seen, SharedPage, Side, Standing, Tail,
     Turnstile, Watch,
 };
 use crate::store::records::{Present, Stall};
@@ -68,11 +67,8 @@ pub(crate) struct Presence {
     roles: Roles,
     /// Raised when the database changed without a ring.
     foreign: AtomicU32,
-    /// The follower listens, and looks at the database for everybody.
-    follower_listens: AtomicBool,
-    /// When to look at the database next, in microseconds of the boot clock.
-    look_at_us: AtomicU64,
-    versions: Versions,
+    /// Somebody looks for such changes.
+    looked_after: AtomicBool,
     commands: CommandWatch,
     closed: AtomicBool,
 }
@@ -165,9 +161,7 @@ impl Presence {
             shared,
             roles: Roles::default(),
             foreign: AtomicU32::new(0),
-            follower_listens: AtomicBool::new(false),
-            look_at_us: AtomicU64::new(0),
-            versions: Versions::default(),
+            looked_after: AtomicBool::new(false),
             commands: CommandWatch {
                 taken_at: AtomicU64::new(u64::MAX),
                 found: Arc::new(AtomicBool::new(false)),
@@ -196,6 +190,13 @@ impl Presence {
     /// The line of writers.
     pub(crate) fn turnstile(&self) -> Option<Turnstile> {
         self.shared.clone().map(Turnstile::new)
+    }
+
+    /// The log's tail, where what was just appended stands; none in a rehearsal, whose time is its own.
+    pub(crate) fn tail(&self, incarnation: u64) -> Option<Tail> {
+        let shared = self.shared.clone();
+        let shared = shared.filter(|_| self.clock.timers().is_none());
+        shared.map(|shared| Tail::new(shared, incarnation))
     }
 
     /// The rides with whoever writes; none in a rehearsal, whose time is its own.
@@ -317,56 +318,33 @@ impl Presence {
         }
     }
 
-    /// Blocks until one of these bells rings, at most `at_most`; answers what to pass as `seen` next
-    /// time. `changed` asks the database whether it changed since it was asked last; it is asked
-    /// at most every [`PresenceSettings::foreign_poll`], by one thread at a time.
-    pub(crate) fn wait_for_news(
-        &self,
-        bells: Bells,
-        seen: u64,
-        at_most: Duration,
-        changed: impl Fn() -> bool,
-    ) -> u64 {
-        let looks = || !self.follower_listens.load(Ordering::SeqCst);
-        // What the follower sees of others' changes rings for nobody, and wakes nobody else as often.
-        let slice = || match looks() {
-            true => self.settings.foreign_poll,
-            false => self.settings.foreign_poll * 2,
-        };
-        self.wait(bells, seen, at_most, slice, || {
-            looks() && self.is_time_to_look() && changed()
-        })
+    /// How often anybody rang, modulo 2³².
+    pub(crate) fn rings(&self) -> u32 {
+        let shared = self.shared.as_ref();
+        shared.map_or(0, |shared| shared.rings(Bells::ALL))
     }
 
-    /// The same for the follower, which has a connection at hand: while it waits, others need not
-    /// look.
-    pub(crate) fn follow_news(
-        &self,
-        bells: Bells,
-        seen: u64,
-        at_most: Duration,
-        changed: impl Fn() -> bool,
-    ) -> u64 {
-        self.follower_listens.store(true, Ordering::SeqCst);
-        let slice = || self.settings.foreign_poll;
-        let changed = || self.is_time_to_look() && changed();
-        let news = self.wait(bells, seen, at_most, slice, changed);
-        self.follower_listens.store(false, Ordering::SeqCst);
-        // Where it is always woken before the time, nobody else would look.
-        if news != seen && changed() {
-            self.foreign.fetch_add(1, Ordering::SeqCst);
+    /// How often to look for changes without a ring.
+    pub(crate) fn foreign_poll(&self) -> Duration {
+        self.settings.foreign_poll
+    }
+
+    /// From now on somebody looks for them, and says so by [`Presence::changed`].
+    pub(crate) fn is_looked_after(&self) {
+        self.looked_after.store(true, Ordering::SeqCst);
+    }
+
+    /// The database was changed, maybe without a ring: that is news. `wakes` whoever waits for some.
+    pub(crate) fn changed(&self, wakes: bool) {
+        self.foreign.fetch_add(1, Ordering::SeqCst);
+        if let (Some(shared), true) = (&self.shared, wakes) {
+            shared.nudge();
         }
-        news
     }
 
-    fn wait(
-        &self,
-        bells: Bells,
-        seen: u64,
-        at_most: Duration,
-        slice: impl Fn() -> Duration,
-        changed: impl Fn() -> bool,
-    ) -> u64 {
+    /// Blocks until one of these bells rings or the database was changed without one, at most
+    /// `at_most`; answers what to pass as `seen` next time.
+    pub(crate) fn wait_for_news(&self, bells: Bells, seen: u64, at_most: Duration) -> u64 {
         let until = SystemClock.monotonic().saturating_add(at_most);
         loop {
             let now = SystemClock.monotonic();
@@ -375,16 +353,18 @@ impl Presence {
             if news != seen || left.is_zero() || self.closed.load(Ordering::SeqCst) {
                 return news;
             }
-            let rings = (seen & 0xFFFF_FFFF) as u32;
-            let slice = left.min(slice());
+            let looked_after = self.looked_after.load(Ordering::SeqCst);
+            // What was changed beside a ring for others wakes nobody here.
+            let slice = self.settings.foreign_poll * if looked_after { 2 } else { 1 };
             match &self.shared {
                 Some(shared) => {
-                    shared.listen(bells, rings, slice);
+                    shared.listen(bells, (seen & 0xFFFF_FFFF) as u32, left.min(slice));
                 }
-                None => pages::pause(slice.min(self.settings.foreign_poll)),
+                None => pages::pause(left.min(self.settings.foreign_poll)),
             }
-            if self.news(bells) == seen && changed() {
-                self.foreign.fetch_add(1, Ordering::SeqCst);
+            // Who cannot know takes it for changed.
+            if !looked_after && left > slice && self.news(bells) == seen {
+                self.changed(false);
             }
         }
     }
@@ -415,27 +395,10 @@ impl Presence {
         }
     }
 
-    /// The database's versions as they were seen last.
-    pub(crate) fn versions(&self) -> &Versions {
-        &self.versions
-    }
-
     /// What is new of these bells: the value to wait for a change of.
     pub(crate) fn news(&self, bells: Bells) -> u64 {
         let rings = self.shared.as_ref().map_or(0, |shared| shared.rings(bells));
         u64::from(self.foreign.load(Ordering::SeqCst)) << 32 | u64::from(rings)
-    }
-
-    fn is_time_to_look(&self) -> bool {
-        let now = pages::micros(SystemClock.monotonic());
-        let due = self.look_at_us.load(Ordering::SeqCst);
-        // A slice that ended a little early must not cost another one.
-        let next = now + pages::micros(self.settings.foreign_poll) * 3 / 4;
-        now >= due
-            && self
-                .look_at_us
-                .compare_exchange(due, next, Ordering::SeqCst, Ordering::SeqCst)
-                .is_ok()
     }
 
     /// Gives the roles and the page back. Call it once the leaving is committed. May be called

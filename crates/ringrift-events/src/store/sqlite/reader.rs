@@ -48,7 +48,7 @@ impl Reader {
     }
 
     /// Before the first question.
-    pub(super) fn begin(&mut self) {
+    fn begin(&mut self) {
         if let Err(error) = self.watch_time() {
             self.line.say(Notice::Error(format!(
                 "a reader works without a time limit: {error}"
@@ -69,7 +69,7 @@ impl Reader {
         Ok(())
     }
 
-    pub(super) fn serve(&mut self, mut question: Box<dyn Request>) {
+    fn serve(&mut self, mut question: Box<dyn Request>) {
         let limit = question.time_limit();
         let end = micros(self.clock.monotonic()).saturating_add(micros(limit));
         self.ends_at.store(end, Ordering::Relaxed);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::recent::NEAR;
-use super::verb::{Listen, Question, Tx, Undo, Verb};
+use super::verb::{Question, Tx, Undo, Verb};
 use super::verbs::append::Append;
 use crate::event::Seq;
 use crate::store::Error;
@@ -63,11 +63,6 @@ pub(super) trait Request: Send {
     /// Another process's: nobody here waits for it, and any thread may drop it.
     fn is_neighbours(&self) -> bool {
         false
-    }
-
-    /// What it waits for before it is run; see [`Question::listens`].
-    fn listens(&self) -> Option<Listen> {
-        None
     }
 
     /// See [`Question::place`].
@@ -244,10 +239,6 @@ impl<Q: Question> Request for Reading<Q> {
 
     fn wake(&mut self) {
         self.kept.answer.wake();
-    }
-
-    fn listens(&self) -> Option<Listen> {
-        self.question.as_ref().and_then(Question::listens)
     }
 
     fn place(&self) -> Option<Seq> {

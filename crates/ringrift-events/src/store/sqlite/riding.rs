@@ -1,26 +1,21 @@
 //! An append that goes along in another process's transaction: what it is on the way, and both ends
 //! of it. See [`Rides`](crate::store::pages::Rides) for why.
 
-use std::str::from_utf8;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, TryLockError};
 
-use uuid::Uuid;
-
 use super::SqliteStore;
 use super::line::Line;
+use super::packed::{Packed, Packing};
 use super::request::{Request, Worked};
 use super::verb::{Tx, Undo, Verb};
-use super::verbs::append::{Append, ROW_BYTES};
+use super::verbs::append::Append;
 use crate::clock::Time;
-use crate::event::{Event, EventId, EventType, Payload, ProcessId, Seq, TraceId};
+use crate::event::{ProcessId, Seq};
 use crate::store::log::{Appended, Batch, CallSite, Draft, Durability, OnCommit};
 use crate::store::pages::{Bells, Passenger, RIDE_BYTES, Rides, Rode};
 use crate::store::pending::Carrier as _;
 use crate::store::{Error, Pending};
-
-/// What stands for a field that is not there.
-const NONE: u32 = u32::MAX;
 
 /// An event on its way, with the row of its process.
 struct Ticket {
@@ -32,57 +27,19 @@ struct Ticket {
 impl Ticket {
     /// As bytes.
     fn pack(draft: &Draft, durability: Durability, process_row: i64) -> Vec<u8> {
-        let event = &*draft.event;
         let site = draft.call_site.as_ref();
-        let fields: [Option<&[u8]>; 15] = [
-            Some(event.id.0.as_bytes()),
-            Some(event.event_type.as_str().as_bytes()),
-            Some(event.payload.as_str().as_bytes()),
-            Some(event.source.as_bytes()),
-            event.key.as_deref().map(str::as_bytes),
-            Some(&event.published_at.0.to_le_bytes()),
-            Some(event.trace_id.0.as_bytes()),
-            event
-                .parent_id
-                .as_ref()
-                .map(|id| id.0.as_bytes().as_slice()),
-            Some(&event.depth.to_le_bytes()),
-            Some(event.origin.0.as_bytes()),
-            event.stage.as_deref().map(str::as_bytes),
-            site.map(|site| site.file().as_bytes()),
-            Some(&site.map_or(0, CallSite::line).to_le_bytes()),
-            Some(&process_row.to_le_bytes()),
-            Some(&[u8::from(durability == Durability::Power)]),
-        ];
-        let mut bytes = Vec::with_capacity(ROW_BYTES + event.payload.as_str().len());
-        for field in fields {
-            let length = field.map_or(NONE, |field| u32::try_from(field.len()).unwrap_or(NONE));
-            bytes.extend(length.to_le_bytes());
-            bytes.extend(field.unwrap_or_default());
-        }
-        bytes
+        let mut packing = Packing::of(&draft.event);
+        packing.add(site.map(|site| site.file().as_bytes()));
+        packing.add(Some(&site.map_or(0, CallSite::line).to_le_bytes()));
+        packing.add(Some(&process_row.to_le_bytes()));
+        packing.add(Some(&[u8::from(durability == Durability::Power)]));
+        packing.bytes()
     }
 
     /// None where the bytes are none.
     fn unpack(bytes: &[u8]) -> Option<Ticket> {
-        let mut fields = Fields(bytes);
-        let event = Event {
-            id: EventId(fields.uuid()?),
-            event_type: EventType::from_canonical(fields.text()?),
-            payload: Payload::from_checked(fields.text()?),
-            source: fields.text()?.to_owned(),
-            key: fields.some_text()?.map(str::to_owned),
-            published_at: Time(i64::from_le_bytes(fields.array()?)),
-            trace_id: TraceId(fields.uuid()?),
-            parent_id: match fields.next()? {
-                Some(id) => Some(EventId(Uuid::from_slice(id).ok()?)),
-                None => None,
-            },
-            depth: u16::from_le_bytes(fields.array()?),
-            origin: ProcessId(fields.uuid()?),
-            stage: fields.some_text()?.map(str::to_owned),
-            seq: None,
-        };
+        let mut fields = Packed(bytes);
+        let event = fields.event()?;
         let file = fields.some_text()?;
         let line = u32::from_le_bytes(fields.array()?);
         let process_row = i64::from_le_bytes(fields.array()?);
@@ -96,47 +53,11 @@ impl Ticket {
             idempotency_key: None,
             call_site: file.map(|file| CallSite::new(file, line)),
         };
-        fields.0.is_empty().then_some(Ticket {
+        fields.is_read().then_some(Ticket {
             draft,
             durability,
             process_row,
         })
-    }
-}
-
-/// Bytes that are read field by field; none where they end too early or are of another kind.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn next(&mut self) -> Option<Option<&'a [u8]>> {
-        let (length, rest) = self.0.split_first_chunk()?;
-        let length = u32::from_le_bytes(*length);
-        if length == NONE {
-            self.0 = rest;
-            return Some(None);
-        }
-        let (field, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-        self.0 = rest;
-        Some(Some(field))
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.next()??.try_into().ok()
-    }
-
-    fn uuid(&mut self) -> Option<Uuid> {
-        Some(Uuid::from_bytes(self.array()?))
-    }
-
-    fn some_text(&mut self) -> Option<Option<&'a str>> {
-        match self.next()? {
-            Some(text) => Some(Some(from_utf8(text).ok()?)),
-            None => Some(None),
-        }
-    }
-
-    fn text(&mut self) -> Option<&'a str> {
-        self.some_text()?
     }
 }
 

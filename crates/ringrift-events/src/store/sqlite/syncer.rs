@@ -14,9 +14,9 @@ use super::inbox::{Inbox, Taken};
 use super::keeper::keeper;
 use super::line::{Line, Notice};
 use super::neighbours::Neighbours;
+use super::news::News;
 use super::request::Request;
 use crate::store::Error;
-use crate::store::pages::Bells;
 
 /// Batches answered by one sync at most; more than the outstanding bound allows never wait.
 const BATCHES_AT_ONCE: usize = 4_096;
@@ -29,7 +29,7 @@ pub(super) struct Committed {
     pub(super) requests: Vec<Box<dyn Request>>,
     /// It waits for a sync that covers the log up to here; otherwise only for those before it.
     pub(super) sync_to: Option<i64>,
-    pub(super) rings: Bells,
+    pub(super) news: News,
 }
 
 /// The writer's way to the disk: a thread that syncs, which starts with the first batch that is
@@ -148,14 +148,13 @@ impl Sync {
         if let Some(seq) = sync_to {
             self.neighbours.note_synced(seq);
         }
-        let rings = batches
-            .iter()
-            .fold(Bells::NONE, |rings, batch| rings.and(batch.rings));
+        let mut news = Vec::with_capacity(batches.len());
         for batch in batches {
             self.line.answer_all(batch.requests);
             self.line.syncing.fetch_sub(1, Ordering::AcqRel);
+            news.push(batch.news);
         }
-        self.neighbours.ring(rings);
+        self.neighbours.tell(&news);
     }
 
     fn sync_wal(&mut self) -> std::io::Result<()> {

@@ -1,10 +1,11 @@
 //! A verb is one question to a database thread: plain data in, one transaction, plain data out.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::news::Fresh;
 use super::verbs::append::Append;
 use crate::clock::Time;
 use crate::event::{ProcessId, Seq};
@@ -84,15 +85,6 @@ pub(crate) trait Verb: Plain {
     }
 }
 
-/// A wait at the doorbell.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Listen {
-    pub(crate) bells: Bells,
-    /// The news that are known.
-    pub(crate) seen: u64,
-    pub(crate) at_most: Duration,
-}
-
 /// How long a question may take when it does not say: long enough for a scan of a few million
 /// rows, short enough that the WAL cannot grow for minutes under it.
 pub(crate) const READ_TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -104,11 +96,6 @@ pub(crate) trait Question: Plain {
 
     /// Runs inside a read transaction, ended after [`Question::time_limit`].
     fn run(self, tx: &Tx<'_>) -> Result<Self::Answer, Error>;
-
-    /// What is waited for before it is run, by the thread that waits at the doorbell.
-    fn listens(&self) -> Option<Listen> {
-        None
-    }
 
     /// The place of the log that it reads on from.
     fn place(&self) -> Option<Seq> {
@@ -134,6 +121,8 @@ pub(crate) struct Tx<'a> {
     pub(crate) process_row: i64,
     /// A call site got its number in it.
     pub(crate) names_call_sites: Cell<bool>,
+    /// What was appended in it.
+    pub(crate) fresh: RefCell<Fresh>,
     now_text: OnceCell<String>,
 }
 
@@ -151,6 +140,7 @@ impl<'a> Tx<'a> {
             process,
             process_row,
             names_call_sites: Cell::new(false),
+            fresh: RefCell::default(),
             now_text: OnceCell::new(),
         }
     }

@@ -16,6 +16,7 @@ use super::housekeeper::WAL_PAGES;
 use super::inbox::Taken;
 use super::line::{Line, Notice};
 use super::neighbours::Neighbours;
+use super::news::News;
 use super::request::Request;
 use super::riding::{self, Along, Rider};
 use super::syncer::{Committed, Syncer};
@@ -24,7 +25,7 @@ use super::verbs::head;
 use super::watch::FileWatch;
 use crate::clock::SharedClock;
 use crate::event::ProcessId;
-use crate::store::pages::{Bells, Guard, Rode};
+use crate::store::pages::{Guard, Rode};
 use crate::store::spin::Spin;
 use crate::store::{Error, ErrorCode};
 
@@ -212,11 +213,11 @@ impl Writer {
                 }
             };
             let mut done = Vec::with_capacity(waiting.len());
-            let mut rings = Bells::NONE;
-            match self.run_all(&mut waiting, &mut done, &mut rings) {
+            let mut news = News::none();
+            match self.run_all(&mut waiting, &mut done, &mut news) {
                 Ran::Through => {
                     let committed = self.commit(sync);
-                    self.answer(done, committed, rings);
+                    self.answer(done, committed, news);
                     // Still in our turn: nobody commits in between.
                     self.finish_checkpoint();
                 }
@@ -252,7 +253,7 @@ impl Writer {
         &mut self,
         waiting: &mut std::vec::IntoIter<Box<dyn Request>>,
         done: &mut Vec<Box<dyn Request>>,
-        rings: &mut Bells,
+        news: &mut News,
     ) -> Ran {
         let waited = self.waited.take();
         let tx = Tx::new(
@@ -274,13 +275,14 @@ impl Writer {
             let rings_if_done = request.rings();
             done.push(request);
             match ran {
-                Ok(One::Done) => *rings = rings.and(rings_if_done),
+                Ok(One::Done) => news.rings = news.rings.and(rings_if_done),
                 Ok(One::Refused) => {}
                 Ok(One::RolledBack(error)) => return Ran::RolledBack(error),
                 Ok(One::Broken(what)) => return Ran::Broken(what),
                 Err(panic) => return Ran::Broken(format!("panic: {}", panic_text(&*panic))),
             }
         }
+        news.fresh = tx.fresh.take();
         Ran::Through
     }
 
@@ -339,7 +341,7 @@ impl Writer {
         &mut self,
         done: Vec<Box<dyn Request>>,
         committed: Result<Option<i64>, Error>,
-        rings: Bells,
+        news: News,
     ) {
         match committed {
             Err(error) => done
@@ -349,13 +351,13 @@ impl Writer {
                 let committed = Committed {
                     requests: done,
                     sync_to,
-                    rings,
+                    news,
                 };
                 self.syncer.pass(committed, self.line.writes.is_filled());
             }
             Ok(_) => {
                 self.line.answer_all(done);
-                self.neighbours.ring(rings);
+                self.neighbours.tell(&[news]);
             }
         }
         let pages = self.line.wal_pages.load(Ordering::Acquire);
@@ -414,7 +416,7 @@ fn fits_batch() -> impl FnMut(&Box<dyn Request>) -> bool {
 fn run_one(tx: &Tx<'_>, request: &mut dyn Request, alone: bool) -> One {
     let undo = request.undo();
     let saved = !alone && undo == Undo::Savepoint;
-    let changes = tx.conn.total_changes();
+    let (changes, appended) = (tx.conn.total_changes(), tx.fresh.borrow().end());
     if saved && let Err(error) = step(tx.conn, "SAVEPOINT verb") {
         return One::Broken(error.message);
     }
@@ -440,7 +442,10 @@ fn run_one(tx: &Tx<'_>, request: &mut dyn Request, alone: bool) -> One {
         (Err(error), _) => One::Broken(error.message),
         (Ok(()), Ok(())) => One::Done,
         (Ok(()), Err(error)) if whole => One::RolledBack(error),
-        (Ok(()), Err(_)) => One::Refused,
+        (Ok(()), Err(_)) => {
+            tx.fresh.borrow_mut().back_to(appended);
+            One::Refused
+        }
     }
 }
 

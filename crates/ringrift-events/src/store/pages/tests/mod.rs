@@ -6,6 +6,7 @@ mod life;
 mod parts;
 mod refusals;
 mod rides;
+mod tail;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};

@@ -4,7 +4,6 @@ mod commands;
 mod daemons;
 mod facts;
 mod join;
-mod news;
 mod on_store;
 mod processes;
 mod roles;
@@ -17,8 +16,6 @@ pub(crate) use commands::{AnswerCommand, HasCommands, SendCommand, ShowCommand, 
 pub(crate) use daemons::{Daemons, ReportDaemons};
 pub(crate) use facts::{Facts, Record, keep_fact};
 pub(crate) use join::{Join, keep_end};
-pub(crate) use news::{ChangeMark, Versions};
-pub(in crate::store::sqlite) use on_store::bells_of;
 pub(crate) use processes::Processes;
 pub(crate) use roles::{Elect, Elected, HostHangs, Resign};
 pub(crate) use types::{DeclareTypes, DeclaredTypes};

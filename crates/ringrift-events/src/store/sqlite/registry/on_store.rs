@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    AnswerCommand, ChangeMark, Daemons, DeclareTypes, DeclaredTypes, Elect, Elected, Facts,
-    HasCommands, HostHangs, Processes, Record, ReportDaemons, Resign, SendCommand, ShowCommand,
-    TakeCommands,
+    AnswerCommand, Daemons, DeclareTypes, DeclaredTypes, Elect, Elected, Facts, HasCommands,
+    HostHangs, Processes, Record, ReportDaemons, Resign, SendCommand, ShowCommand, TakeCommands,
 };
 use crate::event::{ProcessId, Seq};
 use crate::store::Pending;
@@ -197,15 +196,13 @@ impl SqliteStore {
             pages::pause(at_most.min(USELESS_WAIT));
             return seen;
         }
-        self.presence.wait_for_news(bells, seen, at_most, || {
-            let mark = self.read(ChangeMark).wait();
-            mark.is_ok_and(|mark| self.presence.versions().has_changed(mark))
-        })
+        self.look_out();
+        self.presence.wait_for_news(bells, seen, at_most)
     }
 }
 
 /// The bells that appends of these types ring.
-pub(in crate::store::sqlite) fn bells_of(types: &TypeSet) -> Bells {
+fn bells_of(types: &TypeSet) -> Bells {
     match types {
         TypeSet::All => Bells::APPENDS,
         TypeSet::Only(types) => types.iter().fold(Bells::NONE, |bells, one| {

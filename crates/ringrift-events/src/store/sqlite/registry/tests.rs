@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::*;
-use crate::clock::{Clock, SharedClock, Time};
+use crate::clock::{Clock, SharedClock, SystemClock, Time};
 use crate::event::{EventType, ProcessId, Seq};
 use crate::store::ErrorCode;
 use crate::store::pages::Bells;
@@ -14,6 +14,8 @@ use crate::store::records::Unbridged;
 use crate::store::registry::{
     Counters, DaemonState, DeclaredType, Fact, FactFilter, Liveness, ProcessIdentity,
 };
+use crate::store::sqlite::connection::{Use, connect};
+use crate::store::sqlite::lookout::Lookout;
 use crate::store::sqlite::presence::{CommandsDue, Presence, PresenceSettings};
 use crate::store::sqlite::records::CountUnbridged;
 use crate::store::sqlite::testing::TestDatabase;
@@ -360,22 +362,52 @@ fn people_read_ids_and_times_with_debians_sqlite3() {
 }
 
 #[test]
-fn a_commit_that_did_not_ring_is_noticed() {
+fn the_lookout_tells_of_changes_and_wakes_who_waits_where_nobody_rang() {
     let stage = Stage::new();
-    let versions = Versions::default();
-    // Nobody knows what came before a connection's first answer.
-    assert!(versions.has_changed(stage.db.read(ChangeMark).unwrap()));
-    assert!(!versions.has_changed(stage.db.read(ChangeMark).unwrap()));
+    let conn = connect(&stage.db.path(), Use::Read, Duration::from_secs(5)).unwrap();
+    let mut lookout = Lookout::begin(conn, Arc::clone(&stage.presence)).unwrap();
+    stage.presence.is_looked_after();
     let foreign = rusqlite::Connection::open(stage.db.path()).unwrap();
-    foreign
-        .execute_batch("INSERT INTO unbridged (process, event_type, events) VALUES (1, 'x', 1)")
-        .unwrap();
-    assert!(versions.has_changed(stage.db.read(ChangeMark).unwrap()));
-    assert!(!versions.has_changed(stage.db.read(ChangeMark).unwrap()));
+    let mut seen = 0;
+    let mut looks = |name: &str| {
+        if !name.is_empty() {
+            let row = format!(
+                "INSERT INTO unbridged (process, event_type, events) VALUES (1, '{name}', 1)"
+            );
+            foreign.execute_batch(&row).unwrap();
+        }
+        lookout.look();
+        let news = stage.presence.news(Bells::NONE);
+        news != std::mem::replace(&mut seen, news)
+    };
+    assert!(!looks(""), "nothing changed");
+    assert!(looks("x"));
+    assert!(!looks(""));
+    stage.presence.ring(Bells::WORK);
+    assert!(!looks(""), "a ring changes nothing");
+    stage.presence.ring(Bells::WORK);
+    assert!(looks("y"), "beside a ring it counts too");
+    let (presence, long) = (Arc::clone(&stage.presence), Duration::from_secs(20));
+    let waiter = std::thread::spawn(move || {
+        let seen = presence.news(Bells::WORK);
+        let news = presence.wait_for_news(Bells::WORK, seen, long);
+        assert_ne!(news, seen);
+        SystemClock.monotonic()
+    });
+    let began = SystemClock.monotonic();
+    let mut names = 0..;
+    while !waiter.is_finished() {
+        looks(&format!("z{}", names.next().unwrap()));
+    }
+    let woken = waiter.join().unwrap().saturating_sub(began);
+    assert!(
+        woken < PresenceSettings::default().foreign_poll,
+        "{woken:?}"
+    );
 }
 
 #[test]
-fn waiting_for_news_ends_with_a_ring_or_a_change_or_the_time() {
+fn waiting_for_news_ends_with_a_ring_or_the_time_and_where_nobody_looks_with_a_guess() {
     let stage = Stage::new();
     let settings = PresenceSettings {
         foreign_poll: Duration::from_millis(20),
@@ -386,11 +418,12 @@ fn waiting_for_news_ends_with_a_ring_or_a_change_or_the_time() {
     let side = Side::of(&stage.db.path(), true).unwrap();
     let presence = Presence::open(side, other, clock, settings).unwrap();
     let long = Duration::from_secs(20);
-    let seen = presence.wait_for_news(Bells::ALL, 0, Duration::from_millis(50), || false);
-    assert_eq!(seen, 0, "the time passed");
-    let changed = presence.wait_for_news(Bells::ALL, seen, long, || true);
-    assert_ne!(changed, seen);
+    let guessed = presence.wait_for_news(Bells::ALL, 0, long);
+    assert_ne!(guessed, 0, "nobody looks, so it may have changed");
+    presence.is_looked_after();
+    let seen = presence.wait_for_news(Bells::ALL, guessed, Duration::from_millis(100));
+    assert_eq!(seen, guessed, "the time passed");
     stage.presence.ring(Bells::WORK);
-    let rung = presence.wait_for_news(Bells::ALL, changed, long, || false);
-    assert_ne!(rung, changed);
+    let rung = presence.wait_for_news(Bells::ALL, seen, long);
+    assert_ne!(rung, seen);
 }

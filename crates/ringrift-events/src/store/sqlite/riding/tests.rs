@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::{Clock as _, SystemClock};
+use crate::event::{Event, EventId, EventType, Payload, TraceId};
 use crate::store::ErrorCode;
 use crate::store::log::{EventRef, Log as _};
 use crate::store::pages::Guard;

@@ -187,15 +187,16 @@ impl Appending<'_> {
         }
         let is_new = insert_all(&mut insert)?;
         if is_new {
-            appended.extend(drafts.iter().map(|_| self.new_row()));
+            appended.extend(drafts.iter().map(|draft| self.new_row(draft)));
         }
         Ok(is_new)
     }
 
     /// The next row has been inserted.
-    fn new_row(&mut self) -> Appended {
+    fn new_row(&mut self, draft: &Draft) -> Appended {
         let seq = Seq(self.next);
         self.next += 1;
+        self.tx.fresh.borrow_mut().note(seq, &draft.event);
         Appended {
             seq,
             committed_at: self.committed_at,
@@ -212,7 +213,7 @@ impl Appending<'_> {
         let mut insert = self.tx.conn.prepare_cached(&INSERT_ONE)?;
         self.bind(&mut insert, 0, draft)?;
         let appended = match insert_all(&mut insert)? {
-            true => self.new_row(),
+            true => self.new_row(draft),
             false => self.by_id(&draft.event)?,
         };
         if let Some(key) = &draft.idempotency_key {

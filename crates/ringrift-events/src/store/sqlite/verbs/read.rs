@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::event::{Event, Seq};
 use crate::store::Error;
-use crate::store::log::{Followed, READ_BYTES_MAX, READ_PLACES_MAX, TypeSet};
+use crate::store::log::{READ_BYTES_MAX, READ_PLACES_MAX, TypeSet};
 use crate::store::sqlite::identity;
 use crate::store::sqlite::neighbours::readable;
 use crate::store::sqlite::presence::Presence;
 use crate::store::sqlite::rows::{Stretch, first_of};
-use crate::store::sqlite::verb::{Listen, Plain, Question, Tx};
+use crate::store::sqlite::verb::{Plain, Question, Tx};
 use crate::store::sqlite::verbs::head::log_end;
 
 /// Over so few places reading all at once costs less than looking for the first that is wanted: what
@@ -32,34 +32,6 @@ pub(in crate::store::sqlite) struct ReadLog {
 impl Plain for ReadLog {}
 impl Plain for Arc<Event> {}
 impl Plain for Seq {}
-
-/// The same, asked of the thread that waits at the doorbell until it rings.
-pub(in crate::store::sqlite) struct FollowLog {
-    /// What is read once it rang.
-    pub(in crate::store::sqlite) read: ReadLog,
-    /// What is waited for.
-    pub(in crate::store::sqlite) listen: Listen,
-}
-
-impl Plain for FollowLog {}
-
-impl Question for FollowLog {
-    type Answer = Followed;
-
-    fn run(self, tx: &Tx<'_>) -> Result<Followed, Error> {
-        // Before the first statement: what is committed later is news again.
-        let news = self.read.presence.news(self.listen.bells);
-        let read = match news == self.listen.seen {
-            true => None,
-            false => Some(self.read.run(tx)?),
-        };
-        Ok((news, read))
-    }
-
-    fn listens(&self) -> Option<Listen> {
-        Some(self.listen)
-    }
-}
 
 impl Question for ReadLog {
     type Answer = (Vec<Arc<Event>>, Seq);
