@@ -144,8 +144,7 @@ impl CrossProcessPoller {
         })
     }
 
-    /// Waits for news. With `follows`, what live subscriptions here want is read at once, before
-    /// this thread is woken.
+    /// Waits for news. With `follows`, it has read what live subscriptions here want of them.
     fn wait(
         &self,
         seen: u64,

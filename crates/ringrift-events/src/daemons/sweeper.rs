@@ -65,10 +65,12 @@ impl Sweeper {
 
     /// One cycle as the elected host.
     fn sweep(&self, retain: bool) -> Result<(), Error> {
-        let swept = self.store.take_over(self.rules.rules.clone()).wait()?;
-        self.say(&swept);
-        if !swept.dead.is_empty() || swept.claims_returned > 0 || swept.interrupted > 0 {
-            self.store.ring();
+        if self.store.any_lost().wait()? {
+            let swept = self.store.take_over(self.rules.rules.clone()).wait()?;
+            self.say(&swept);
+            if !swept.dead.is_empty() || swept.claims_returned > 0 || swept.interrupted > 0 {
+                self.store.ring();
+            }
         }
         if retain {
             loop {

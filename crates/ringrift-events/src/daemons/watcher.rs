@@ -23,6 +23,9 @@ const UNSAVED_MAX: i64 = 20_000;
 /// Shortest time between two looks at the log, however often it rings.
 const PACE: Duration = Duration::from_millis(50);
 
+/// Longest wait for news: a daemon is to be seen going on, and to end when it is told to.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
 /// How often a process that waits for the role tries to take it.
 const ELECT_EVERY: Duration = Duration::from_millis(500);
 
@@ -276,7 +279,7 @@ impl<W: Watch> Daemon for Watcher<W> {
                 }
                 continue;
             }
-            let wait = self.look_every.min(ELECT_EVERY);
+            let wait = self.look_every.min(WAIT_MAX);
             let types = self.watch.types();
             let now_seen = self.store.wait_for_news_of(types.as_ref(), seen, wait);
             news = now_seen != seen || types != listened;

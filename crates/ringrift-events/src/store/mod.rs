@@ -50,29 +50,17 @@ pub trait Store:
     fn close(&self);
 
     /// Waits as [`Registry::wait_for_news_of`] does for appends of these types, and where something
-    /// may be new reads as [`Log::read`] does. Blocks. A store may do both on one thread, which
-    /// spares the reader a wake.
+    /// may be new reads as [`Log::read`] does. Blocks. A store may have at hand what was just
+    /// appended.
     ///
     /// # Errors
     /// As [`Log::read`].
     fn follow(&self, follow: log::Follow) -> Result<log::Followed, Error> {
-        wait_and_read(self, follow)
+        let news = self.wait_for_news_of(Some(&follow.types), follow.seen, follow.at_most);
+        let read = match news == follow.seen {
+            true => None,
+            false => Some(self.read(follow.after, follow.types, follow.limit).wait()?),
+        };
+        Ok((news, read))
     }
-}
-
-/// [`Store::follow`] where the caller waits by itself.
-pub(crate) fn wait_and_read<S: Log + Registry + ?Sized>(
-    store: &S,
-    follow: log::Follow,
-) -> Result<log::Followed, Error> {
-    let news = store.wait_for_news_of(Some(&follow.types), follow.seen, follow.at_most);
-    let read = match news == follow.seen {
-        true => None,
-        false => Some(
-            store
-                .read(follow.after, follow.types, follow.limit)
-                .wait()?,
-        ),
-    };
-    Ok((news, read))
 }

@@ -194,6 +194,12 @@ pub struct WriteLock {
 
 /// The verbs that keep the store well.
 pub trait Upkeep: Send + Sync {
+    /// Whether [`Upkeep::take_over`] would find somebody: asked often, and cheap where it is not so. May
+    /// say so where there is nobody.
+    fn any_lost(&self) -> Pending<bool> {
+        Pending::ready(Ok(true))
+    }
+
     /// Takes over from dead and hung processes: one transaction a process; counts deaths; returns
     /// claims; ends live subscriptions. Safe from many processes at once, and idempotent.
     fn take_over(&self, rules: SweepRules) -> Pending<Swept>;

@@ -324,8 +324,8 @@ pub(crate) struct SharedCells {
     pub(crate) places: [PlaceCells; PLACES],
     /// A bit for each ride that may wait.
     pub(crate) rides_wait: AtomicU32,
-    /// Keeps the size a multiple of eight.
-    pub(crate) pad: AtomicU32,
+    /// Commits that rang no bell, modulo 2³².
+    pub(crate) unrung: AtomicU32,
     /// Who goes along.
     pub(crate) rides: [RideCells; RIDES],
     /// The last place of the log of which a ring told.
@@ -344,7 +344,7 @@ pub(crate) struct SharedCells {
 pub(crate) struct TailCells {
     /// Its place in the log.
     pub(crate) seq: AtomicI64,
-    /// When it was put here, by the boot clock, in microseconds.
+    /// It was committed after this, by the boot clock, in microseconds.
     pub(crate) at_us: AtomicU64,
     /// Over all of it.
     pub(crate) sum: AtomicU64,

@@ -36,6 +36,7 @@ use layout::{RING, SLOTS};
 pub(crate) use bells::Bells;
 pub(crate) use futex::pause;
 pub(crate) use holder::{OldestReader, command_line, oldest_reader, write_lock_holder};
+pub(crate) use layout::TAIL;
 pub(crate) use locks::{any_user, excluder, posix_locks};
 pub(crate) use own::{OwnPage, PAGE_MAGIC, micros};
 pub(crate) use peer::{Life, Seen, Watch, glance, life, look};

@@ -108,7 +108,7 @@ impl SharedPage {
     }
 
     /// Whether this handle may write to it.
-    pub(super) fn writable(&self) -> bool {
+    pub(crate) fn writable(&self) -> bool {
         self.mapping.writable()
     }
 
@@ -121,6 +121,14 @@ impl SharedPage {
         // The incarnation is written before the place, and a restore is refused while anybody
         // lives: the two cannot belong to different files.
         (of == incarnation && seq > 0).then_some(Seq(seq))
+    }
+
+    /// No more than this can be on disk: it is the log's end, as whoever opens the store finds it in a
+    /// write transaction. A copy may have taken the log back while nobody lived.
+    pub(crate) fn limit_synced(&self, end: Seq) {
+        if let Some(cells) = self.cells().filter(|_| self.writable()) {
+            cells.synced.fetch_min(end.0, Ordering::AcqRel);
+        }
     }
 
     /// Says that everything up to `seq` is on disk. One that is behind changes nothing.

@@ -65,12 +65,13 @@ impl Tail {
             .is_some_and(|cells| is_within(awaited(cells), now_us(), KEPT_FOR))
     }
 
-    /// Puts a committed event here. One of more than [`TAIL_BYTES`] is left out.
-    pub(crate) fn put(&self, seq: Seq, bytes: &[u8]) {
+    /// Puts an event here that was committed after `at`, by the boot clock. One of more than
+    /// [`TAIL_BYTES`] is left out.
+    pub(crate) fn put(&self, seq: Seq, at: Duration, bytes: &[u8]) {
         let (Some(cells), true) = (self.writable(), bytes.len() <= TAIL_BYTES) else {
             return;
         };
-        let (at_us, length) = (now_us(), u32::try_from(bytes.len()).unwrap_or(0));
+        let (at_us, length) = (micros(at), u32::try_from(bytes.len()).unwrap_or(0));
         let place = &cells.tail[place_of(seq.0)];
         words::write(&place.data, bytes);
         place.seq.store(seq.0, Ordering::Relaxed);
@@ -80,15 +81,23 @@ impl Tail {
         place.sum.store(sum, Ordering::Release);
     }
 
+    /// Begins with the log's end, as whoever opens the store finds it in a write transaction: what was
+    /// told of another incarnation, or of a log that was taken back by a copy, holds no more.
+    pub(crate) fn begin(&self, end: Seq) {
+        let Some(cells) = self.writable() else { return };
+        let of = cells.tail_of.swap(self.incarnation, Ordering::AcqRel);
+        if of != self.incarnation {
+            // A restore is refused while anybody lives: nobody knows the other one.
+            cells.tail_end.store(end.0, Ordering::Release);
+        }
+        cells.tail_end.fetch_min(end.0, Ordering::AcqRel);
+    }
+
     /// Says that the log is committed up to here: before the ring that tells of it.
     pub(crate) fn reached(&self, seq: Seq) {
-        let Some(cells) = self.writable() else { return };
-        if cells.tail_of.load(Ordering::Acquire) != self.incarnation {
-            // As with the synced place: nobody lives who knows another incarnation.
-            cells.tail_end.store(0, Ordering::Release);
-            cells.tail_of.store(self.incarnation, Ordering::Release);
+        if let Some(cells) = self.writable() {
+            cells.tail_end.fetch_max(seq.0, Ordering::AcqRel);
         }
-        cells.tail_end.fetch_max(seq.0, Ordering::AcqRel);
     }
 
     /// What was appended after `after`, at least one and at most `limit`, with its places; none

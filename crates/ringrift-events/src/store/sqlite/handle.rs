@@ -38,7 +38,7 @@ pub struct SqliteStore {
     pub(super) presence: Arc<Presence>,
     /// Ways to have an event appended by another process that is just writing.
     pub(super) rides: Option<Rides>,
-    /// What was just appended, and whether readers may act on it.
+    /// What was just appended, by whichever process.
     pub(super) tail: Option<Tail>,
     /// For follow-ups that ask again: they must not keep the handle alive.
     pub(super) own: Weak<SqliteStore>,

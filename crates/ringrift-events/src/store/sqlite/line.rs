@@ -45,7 +45,7 @@ pub(super) struct Line {
     pub(super) writing: Mutex<()>,
     /// To the readers.
     pub(super) reads: Inbox<Box<dyn Request>>,
-    /// Ends the thread that looks for changes without a ring.
+    /// Ends the thread that looks for changes that nobody tells of.
     pub(super) lookout: Inbox<()>,
     /// Its start was tried: by the first who waits for news.
     pub(super) looks_out: OnceLock<()>,

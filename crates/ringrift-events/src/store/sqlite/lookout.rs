@@ -1,69 +1,63 @@
 //! The lookout: a thread that looks, a few times a second, whether somebody changed the database
-//! without a ring, as a `sqlite3` shell does. It is started by the first who waits for news, and looks
+//! without telling, as a `sqlite3` shell does. It is started by the first who waits for news, and looks
 //! for all who wait in this process.
 
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::SqliteStore;
 use super::connection::connect;
-use super::inbox::Taken;
 use super::keeper::keeper;
-use super::line::{Line, Notice, closed};
+use super::line::{Line, Notice};
 use super::presence::Presence;
 use crate::store::Error;
+
+/// After so long a connection is tried for again.
+const TRIES_EVERY: Duration = Duration::from_secs(5);
 
 /// The lookout thread's own.
 pub(super) struct Lookout {
     conn: Connection,
     presence: Arc<Presence>,
-    seen: Seen,
+    looked: Looked,
 }
 
 /// What a look saw.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Seen {
-    /// How often anybody had rung.
-    rings: u32,
-    /// The database's version, as this connection sees it.
-    version: i64,
+#[derive(Clone, Copy)]
+struct Looked {
+    /// How often a commit had been told of.
+    told: u32,
+    /// The database's version, as this connection sees it; none where it cannot be known.
+    version: Option<i64>,
 }
 
 impl Lookout {
-    pub(super) fn begin(conn: Connection, presence: Arc<Presence>) -> Result<Lookout, Error> {
-        let seen = Seen {
-            rings: presence.rings(),
-            version: version_of(&conn)?,
+    pub(super) fn begin(conn: Connection, presence: Arc<Presence>) -> Lookout {
+        let looked = Looked {
+            told: presence.told(),
+            version: version_of(&conn).ok(),
         };
-        Ok(Lookout {
+        presence.begin_looking();
+        Lookout {
             conn,
             presence,
-            seen,
-        })
-    }
-
-    /// Looks until the store closes.
-    fn run(&mut self, line: &Line) {
-        let every = self.presence.foreign_poll();
-        while let Taken::Nothing = line.lookout.take(1, every, |()| true) {
-            self.look();
+            looked,
         }
     }
 
     pub(super) fn look(&mut self) {
-        // The rings first: a commit that rings meanwhile counts as one that does not.
-        let seen = Seen {
-            rings: self.presence.rings(),
-            // Unknown counts as changed: whoever reads finds out.
-            version: version_of(&self.conn).unwrap_or(-1),
+        // What was told first: a commit that is told of meanwhile counts as one that is not.
+        let looked = Looked {
+            told: self.presence.told(),
+            version: version_of(&self.conn).ok(),
         };
-        if seen.version != self.seen.version {
-            // Beside a ring nobody knows whose the change was, and who was rung is awake.
-            self.presence.changed(seen.rings == self.seen.rings);
+        if looked.version.is_none() || looked.version != self.looked.version {
+            // Beside one that was told of nobody knows whose the change was.
+            self.presence.changed(looked.told == self.looked.told);
         }
-        self.seen = seen;
+        self.looked = looked;
     }
 }
 
@@ -77,35 +71,55 @@ impl SqliteStore {
     pub(super) fn look_out(&self) {
         self.line.looks_out.get_or_init(|| {
             if let Err(error) = self.start_lookout() {
-                self.line.say(Notice::Warn(format!(
-                    "nobody looks for changes without a ring, so all that wait look at the log \
-                     from time to time: {}",
-                    error.message
-                )));
+                let what = "nobody looks for changes that are not told of, all who wait guess";
+                self.line
+                    .say(Notice::Warn(format!("{what}: {}", error.message)));
             }
         });
     }
 
     fn start_lookout(&self) -> Result<(), Error> {
-        let (tell, told) = sync_channel(1);
-        let (line, database) = (Arc::clone(&self.line), self.database.clone());
+        let guard = self.line.threads.enter();
+        // A close that has not counted it would not wait for it.
+        self.check()?;
+        let (line, presence) = (Arc::clone(&self.line), Arc::clone(&self.presence));
+        let database = self.database.clone();
         let (reading, patience) = (self.reading, self.options.busy_timeout);
-        let presence = Arc::clone(&self.presence);
-        let guard = line.threads.enter();
         keeper()?.spawn("rr-db-lookout", move || {
             let _guard = guard;
-            let begun = connect(&database, reading, patience)
-                .and_then(|conn| Lookout::begin(conn, Arc::clone(&presence)));
-            match begun {
-                Ok(mut lookout) => {
-                    presence.is_looked_after();
-                    if tell.send(Ok(())).is_ok() {
-                        lookout.run(&line);
-                    }
-                }
-                Err(error) => drop(tell.send(Err(error))),
+            // Dropped before the guard: this thread is never the last to know the line.
+            let line = line;
+            match until_open(&line, || connect(&database, reading, patience)) {
+                Some(conn) => run(&line, &mut Lookout::begin(conn, presence)),
+                None => drop(presence),
             }
-        })?;
-        told.recv().unwrap_or_else(|_| Err(closed()))
+        })
+    }
+}
+
+/// Looks until the store closes.
+fn run(line: &Line, lookout: &mut Lookout) {
+    let every = lookout.presence.foreign_poll();
+    while !line.lookout.wait(every) {
+        lookout.look();
+    }
+}
+
+/// A connection; none where the store closes before there is one.
+fn until_open(
+    line: &Line,
+    mut open: impl FnMut() -> Result<Connection, Error>,
+) -> Option<Connection> {
+    loop {
+        match open() {
+            Ok(conn) => return Some(conn),
+            Err(error) => line.say(Notice::Warn(format!(
+                "changes that are not told of are guessed, for want of a connection: {}",
+                error.message
+            ))),
+        }
+        if line.lookout.wait(TRIES_EVERY) {
+            return None;
+        }
     }
 }

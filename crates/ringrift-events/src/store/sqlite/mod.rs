@@ -21,6 +21,7 @@ mod open;
 mod begin;
 mod checkpoint;
 mod courier;
+mod follow;
 mod handle;
 mod housekeeper;
 mod inbox;

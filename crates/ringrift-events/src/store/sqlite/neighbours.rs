@@ -66,12 +66,11 @@ impl Neighbours {
 
     /// Tells whoever listens what is new, in the order of the commits.
     pub(super) fn tell(&self, news: &[News]) {
-        let mut rings = Bells::NONE;
-        for one in news {
-            one.put(self.tail.as_ref());
-            rings = rings.and(one.rings);
+        if let Some(tail) = &self.tail {
+            News::put(news, tail);
         }
-        self.presence.ring(rings);
+        let rings = news.iter().map(|one| one.rings);
+        self.presence.ring(rings.fold(Bells::NONE, Bells::and));
     }
 
     /// Who is here.

@@ -2,13 +2,12 @@
 //! which goes into the log's tail before.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::neighbours::readable;
-use super::packed::{Packed, Packing};
-use super::presence::Presence;
+use super::packed::Packing;
+use crate::clock::{Clock as _, SystemClock};
 use crate::event::{Event, Seq};
-use crate::store::log::Follow;
-use crate::store::pages::{Bells, TAIL_BYTES, Tail};
+use crate::store::pages::{Bells, TAIL, TAIL_BYTES, Tail};
 
 /// Most events of one transaction that go into the tail: who gets more at once reads the log sooner.
 const TAILED_MAX: usize = 16;
@@ -18,6 +17,8 @@ const TAILED_MAX: usize = 16;
 pub(crate) struct Fresh {
     events: Vec<(Seq, Arc<Event>)>,
     end: End,
+    /// A moment before its commit, by the boot clock.
+    before: Duration,
 }
 
 /// How far it has come.
@@ -48,16 +49,18 @@ impl Fresh {
         self.end = end;
     }
 
+    /// It is about to be committed.
+    pub(super) fn dated(mut self) -> Fresh {
+        self.before = SystemClock.monotonic();
+        self
+    }
+
     fn put(&self, tail: &Tail) {
-        let Some(seq) = self.end.seq else { return };
-        if self.end.count <= TAILED_MAX && tail.is_awaited() {
-            for (seq, event) in &self.events {
-                if event.payload.as_str().len() < TAIL_BYTES {
-                    tail.put(*seq, &Packing::of(event).bytes());
-                }
+        for (seq, event) in &self.events {
+            if event.payload.as_str().len() < TAIL_BYTES {
+                tail.put(*seq, self.before, &Packing::of(event).bytes());
             }
         }
-        tail.reached(seq);
     }
 }
 
@@ -76,32 +79,18 @@ impl News {
         }
     }
 
-    /// Puts what was appended into the tail: before the ring.
-    pub(super) fn put(&self, tail: Option<&Tail>) {
-        if let Some(tail) = tail {
-            self.fresh.put(tail);
+    /// Puts what was appended by these, one after the other, into the tail: before the ring.
+    pub(super) fn put(news: &[News], tail: &Tail) {
+        let appended = news.iter().map(|one| &one.fresh);
+        if tail.is_awaited() {
+            // Of many the last ones: the others would not stay.
+            let last = news.len().saturating_sub(TAIL / TAILED_MAX);
+            let fits = |fresh: &&Fresh| fresh.end.count <= TAILED_MAX;
+            let fresh = appended.clone().skip(last).filter(fits);
+            fresh.for_each(|fresh| fresh.put(tail));
+        }
+        if let Some(end) = appended.filter_map(|fresh| fresh.end.seq).max() {
+            tail.reached(end);
         }
     }
 }
-
-/// What somebody who follows the log finds in its tail; none where the log is to be read.
-pub(super) fn read_tail(
-    tail: &Tail,
-    presence: &Presence,
-    follow: &Follow,
-) -> Option<(Vec<Arc<Event>>, Seq)> {
-    let fresh = tail.read(follow.after, follow.limit)?;
-    let (to, _) = *fresh.last()?;
-    let mut events = Vec::with_capacity(fresh.len());
-    for (seq, bytes) in &fresh {
-        let mut event = Packed(bytes).event_alone()?;
-        if follow.types.takes(&event.event_type) {
-            event.seq = Some(*seq);
-            events.push(Arc::new(event));
-        }
-    }
-    (to.0 <= readable(presence, tail.incarnation())).then_some((events, to))
-}
-
-#[cfg(test)]
-mod tests;

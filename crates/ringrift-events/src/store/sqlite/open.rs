@@ -17,10 +17,11 @@ use super::presence::{Presence, PresenceSettings};
 use super::registry::Join;
 use super::room::Bounds;
 use super::verb::{Tx, Verb as _};
+use super::verbs::head::log_end;
 use super::watch::FileWatch;
 use super::{identity, integrity, migrate};
 use crate::clock::SharedClock;
-use crate::event::ProcessId;
+use crate::event::{ProcessId, Seq};
 use crate::store::pages::{self, Side};
 use crate::store::registry::ProcessIdentity;
 use crate::store::{Error, ErrorCode};
@@ -214,7 +215,7 @@ fn open_file(options: &OpenOptions) -> Result<Opened, Error> {
         options.presence,
     )?;
     heal(&conn, &presence, options.process.id)?;
-    let process_row = join(&conn, &presence, options)?;
+    let process_row = join(&conn, &presence, options, incarnation)?;
     let watch = FileWatch::begin(&conn, &database)?;
     Ok(Opened {
         home,
@@ -248,7 +249,12 @@ fn heal(conn: &Connection, presence: &Presence, own: ProcessId) -> Result<(), Er
     Ok(())
 }
 
-fn join(conn: &Connection, presence: &Presence, options: &OpenOptions) -> Result<i64, Error> {
+fn join(
+    conn: &Connection,
+    presence: &Presence,
+    options: &OpenOptions,
+    incarnation: u64,
+) -> Result<i64, Error> {
     let begun = begin(
         conn,
         presence,
@@ -265,7 +271,12 @@ fn join(conn: &Connection, presence: &Presence, options: &OpenOptions) -> Result
         let waited = begun
             .waited
             .map_or(Ok(()), |waited| waited.record(&tx(row)));
-        waited.map(|()| row)
+        waited?;
+        // Nobody commits meanwhile.
+        if let Ok(end) = log_end(conn) {
+            presence.begin_log(incarnation, Seq(end));
+        }
+        Ok(row)
     });
     match joined {
         Ok(row) => {

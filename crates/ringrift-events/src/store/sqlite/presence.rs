@@ -69,6 +69,8 @@ pub(crate) struct Presence {
     foreign: AtomicU32,
     /// Somebody looks for such changes.
     looked_after: AtomicBool,
+    /// When to guess next where nobody does, in microseconds of the boot clock.
+    guess_at_us: AtomicU64,
     commands: CommandWatch,
     closed: AtomicBool,
 }
@@ -162,6 +164,7 @@ impl Presence {
             roles: Roles::default(),
             foreign: AtomicU32::new(0),
             looked_after: AtomicBool::new(false),
+            guess_at_us: AtomicU64::new(0),
             commands: CommandWatch {
                 taken_at: AtomicU64::new(u64::MAX),
                 found: Arc::new(AtomicBool::new(false)),
@@ -318,23 +321,33 @@ impl Presence {
         }
     }
 
-    /// How often anybody rang, modulo 2³².
-    pub(crate) fn rings(&self) -> u32 {
-        let shared = self.shared.as_ref();
-        shared.map_or(0, |shared| shared.rings(Bells::ALL))
+    /// What the pages of the log begin with: its end, in the write transaction that asks for it.
+    pub(crate) fn begin_log(&self, incarnation: u64, end: Seq) {
+        if let Some(shared) = &self.shared {
+            shared.limit_synced(end);
+            Tail::new(Arc::clone(shared), incarnation).begin(end);
+        }
     }
 
-    /// How often to look for changes without a ring.
+    /// How often a commit was told of, modulo 2³².
+    pub(crate) fn told(&self) -> u32 {
+        self.shared.as_ref().map_or(0, |shared| shared.told())
+    }
+
+    /// How often to look for commits that nobody tells of.
     pub(crate) fn foreign_poll(&self) -> Duration {
         self.settings.foreign_poll
     }
 
     /// From now on somebody looks for them, and says so by [`Presence::changed`].
-    pub(crate) fn is_looked_after(&self) {
+    pub(crate) fn begin_looking(&self) {
         self.looked_after.store(true, Ordering::SeqCst);
+        // What came before the first look is in nobody's account.
+        self.changed(true);
     }
 
-    /// The database was changed, maybe without a ring: that is news. `wakes` whoever waits for some.
+    /// The database was changed, maybe by a commit that nobody told of: that is news. `wakes` whoever
+    /// waits for some.
     pub(crate) fn changed(&self, wakes: bool) {
         self.foreign.fetch_add(1, Ordering::SeqCst);
         if let (Some(shared), true) = (&self.shared, wakes) {
@@ -346,26 +359,43 @@ impl Presence {
     /// `at_most`; answers what to pass as `seen` next time.
     pub(crate) fn wait_for_news(&self, bells: Bells, seen: u64, at_most: Duration) -> u64 {
         let until = SystemClock.monotonic().saturating_add(at_most);
+        let is_new = || self.news(bells) != seen || self.closed.load(Ordering::SeqCst);
         loop {
-            let now = SystemClock.monotonic();
-            let left = until.saturating_sub(now);
-            let news = self.news(bells);
-            if news != seen || left.is_zero() || self.closed.load(Ordering::SeqCst) {
-                return news;
+            let left = until.saturating_sub(SystemClock.monotonic());
+            if is_new() || left.is_zero() {
+                return self.news(bells);
             }
-            let looked_after = self.looked_after.load(Ordering::SeqCst);
-            // What was changed beside a ring for others wakes nobody here.
-            let slice = self.settings.foreign_poll * if looked_after { 2 } else { 1 };
+            let slice = left.min(self.slice());
             match &self.shared {
-                Some(shared) => {
-                    shared.listen(bells, (seen & 0xFFFF_FFFF) as u32, left.min(slice));
-                }
-                None => pages::pause(left.min(self.settings.foreign_poll)),
+                Some(shared) => shared.listen(bells, slice, is_new),
+                None => pages::pause(slice),
             }
-            // Who cannot know takes it for changed.
-            if !looked_after && left > slice && self.news(bells) == seen {
-                self.changed(false);
+            if !is_new() {
+                self.guess();
             }
+        }
+    }
+
+    /// How long to wait without a look for changes that wake nobody: those beside a ring for others,
+    /// which are rare, and all of them where the page cannot be written to.
+    fn slice(&self) -> Duration {
+        let wakes = self.looked_after.load(Ordering::SeqCst)
+            && self.shared.as_ref().is_some_and(|shared| shared.writable());
+        self.settings.foreign_poll * if wakes { 2 } else { 1 }
+    }
+
+    /// Where nobody looks, it is taken for changed from time to time.
+    fn guess(&self) {
+        if self.looked_after.load(Ordering::SeqCst) {
+            return;
+        }
+        let now = pages::micros(SystemClock.monotonic());
+        let due = self.guess_at_us.load(Ordering::SeqCst);
+        let next = now + pages::micros(self.settings.foreign_poll);
+        let (set, fetch) = (Ordering::SeqCst, Ordering::SeqCst);
+        let guesses = &self.guess_at_us;
+        if now >= due && guesses.compare_exchange(due, next, set, fetch).is_ok() {
+            self.changed(false);
         }
     }
 

@@ -9,17 +9,16 @@ use super::claiming::give;
 use super::housekeeper::wal_of;
 use super::line::closed;
 use super::long::Place;
-use super::news::read_tail;
 use super::verb::{Question, Tx};
 use super::verbs::upkeep::{
-    ClearQueue, CountPending, FindDead, LogFigures, RestoreQueue, Retain, RetirePages, SaveMark,
-    TakeOver, Tallies,
+    AnyLost, ClearQueue, CountPending, FindDead, LogFigures, RestoreQueue, Retain, RetirePages,
+    SaveMark, TakeOver, Tallies,
 };
 use crate::event::{ProcessId, Seq};
 use crate::store::log::{Follow, Followed};
 use crate::store::pending::Answer;
 use crate::store::upkeep::{Checked, Deletion, Figures, SweepRules, Swept, Tally, Touched, Upkeep};
-use crate::store::{Error, ErrorCode, Log, Pending, Registry, Store};
+use crate::store::{Error, ErrorCode, Pending, Store};
 
 /// The poller's place is saved at most this often.
 const MARK_EVERY: Duration = Duration::from_secs(1);
@@ -160,26 +159,18 @@ impl Store for SqliteStore {
     }
 
     fn follow(&self, follow: Follow) -> Result<Followed, Error> {
-        self.check()?;
-        if let Some(tail) = &self.tail {
-            tail.awaited();
-        }
-        let news = self.wait_for_news_of(Some(&follow.types), follow.seen, follow.at_most);
-        if news == follow.seen {
-            return Ok((news, None));
-        }
-        // Who changed the log without a ring did not say how far it goes.
-        let is_told = news >> 32 == follow.seen >> 32;
-        let tail = self.tail.as_ref().filter(|_| is_told);
-        let read = match tail.and_then(|tail| read_tail(tail, &self.presence, &follow)) {
-            Some(read) => read,
-            None => Log::read(self, follow.after, follow.types, follow.limit).wait()?,
-        };
-        Ok((news, Some(read)))
+        self.follow_log(follow)
     }
 }
 
 impl Upkeep for SqliteStore {
+    fn any_lost(&self) -> Pending<bool> {
+        let presence = Arc::clone(&self.presence);
+        self.read(AnyLost {
+            find: FindDead { presence },
+        })
+    }
+
     fn take_over(&self, rules: SweepRules) -> Pending<Swept> {
         let (answer, pending) = Pending::channel();
         let own = Weak::clone(&self.own);

@@ -282,7 +282,7 @@ impl Writer {
                 Err(panic) => return Ran::Broken(format!("panic: {}", panic_text(&*panic))),
             }
         }
-        news.fresh = tx.fresh.take();
+        news.fresh = tx.fresh.take().dated();
         Ran::Through
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::{Actor, Home};
+use super::{Actor, Home, listen_to};
 use crate::clock::{Clock, SystemClock};
 use crate::event::{ProcessId, Seq};
 use crate::store::pages::{Bells, SharedPage, Turnstile};
@@ -44,7 +44,7 @@ fn a_listener_that_missed_rings_returns_at_once() {
     shared.ring(Bells::WORK);
     let began = SystemClock.monotonic();
     assert_ne!(
-        shared.listen(Bells::ALL, seen, Duration::from_secs(10)),
+        listen_to(&shared, Bells::ALL, seen, Duration::from_secs(10)),
         seen
     );
     assert!(SystemClock.monotonic().saturating_sub(began) < Duration::from_secs(5));
@@ -58,10 +58,10 @@ fn a_ring_for_others_wakes_nobody_and_is_not_missed_by_those_it_is_for() {
     let seen = shared.rings(mine);
     shared.ring(theirs);
     let short = Duration::from_millis(20);
-    assert_eq!(shared.listen(mine, seen, short), seen);
+    assert_eq!(listen_to(&shared, mine, seen, short), seen);
     assert_ne!(shared.rings(theirs), 0);
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| shared.listen(mine, seen, Duration::from_secs(20)));
+        let waiting = scope.spawn(|| listen_to(&shared, mine, seen, Duration::from_secs(20)));
         // Before or after it sleeps: either way it hears of it.
         shared.ring(theirs);
         shared.ring(mine.and(theirs));

@@ -14,7 +14,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Seen, Side, Watch, futex, look};
+use super::{Bells, Seen, SharedPage, Side, Watch, futex, look};
 use crate::clock::{Clock, SystemClock};
 use crate::event::ProcessId;
 
@@ -138,6 +138,12 @@ impl Drop for Actor {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Waits for these bells; answers how often they have rung then.
+fn listen_to(shared: &SharedPage, bells: Bells, seen: u32, at_most: Duration) -> u32 {
+    shared.listen(bells, at_most, || shared.rings(bells) != seen);
+    shared.rings(bells)
 }
 
 fn watch(hung_after: Duration) -> Watch {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{AT_MOST, system_clock};
+use super::{AT_MOST, listen_to, system_clock};
 use crate::clock::{Clock, SystemClock, Time};
 use crate::event::{EventId, ProcessId, Seq};
 use crate::store::pages::Bells;
@@ -158,7 +158,7 @@ fn listen(side: &Side, me: ProcessId) {
     let mut seen = shared.rings(Bells::ALL);
     println!("ready");
     loop {
-        let now = shared.listen(Bells::ALL, seen, Duration::from_secs(5));
+        let now = listen_to(&shared, Bells::ALL, seen, Duration::from_secs(5));
         if now != seen {
             seen = now;
             println!("heard {now}");

@@ -5,14 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Home;
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::event::{ProcessId, Seq};
 use crate::store::pages::layout::TAIL;
 use crate::store::pages::tail::FRESH_FOR;
-use crate::store::pages::{SharedPage, TAIL_BYTES, Tail, futex};
+use crate::store::pages::{SharedPage, TAIL_BYTES, Tail};
 
 /// Of which incarnation.
 const THIS: u64 = 7;
+
+fn now() -> Duration {
+    SystemClock.monotonic()
+}
 
 struct Log {
     _home: Home,
@@ -24,15 +28,17 @@ impl Log {
     fn new() -> Log {
         let home = Home::new();
         let shared = SharedPage::open(&home.side(), ProcessId::new(&SystemClock)).unwrap();
+        let tail = Tail::new(Arc::clone(&shared), THIS);
+        tail.begin(Seq(0));
         Log {
             _home: home,
-            tail: Tail::new(Arc::clone(&shared), THIS),
+            tail,
             shared,
         }
     }
 
     fn append(&self, seq: i64, bytes: &[u8]) {
-        self.tail.put(Seq(seq), bytes);
+        self.tail.put(Seq(seq), now(), bytes);
         self.tail.reached(Seq(seq));
     }
 
@@ -61,9 +67,9 @@ fn all_that_is_new_is_read_or_nothing() {
     assert_eq!(log.tail.read(Seq(40), 1), None, "more than is asked for");
     log.tail.reached(Seq(43));
     assert_eq!(log.read(41), None, "43 is not here");
-    log.tail.put(Seq(43), &[1; TAIL_BYTES + 1]);
+    log.tail.put(Seq(43), now(), &[1; TAIL_BYTES + 1]);
     assert_eq!(log.read(42), None, "it is too large");
-    log.tail.put(Seq(43), &[1; TAIL_BYTES]);
+    log.tail.put(Seq(43), now(), &[1; TAIL_BYTES]);
     assert_eq!(log.read(42), Some(vec![(43, vec![1; TAIL_BYTES])]));
     log.tail.reached(Seq(41));
     assert_eq!(log.read(42).map(|read| read.len()), Some(1), "it goes on");
@@ -91,6 +97,8 @@ fn what_is_old_or_of_another_incarnation_is_not_read() {
     log.append(1, b"one");
     let restored = Tail::new(Arc::clone(&log.shared), THIS + 1);
     assert_eq!(restored.read(Seq(0), 10), None);
+    restored.begin(Seq(0));
+    assert_eq!(restored.read(Seq(0), 10), None, "it ends before");
     restored.reached(Seq(1));
     assert_eq!(
         restored.read(Seq(0), 10),
@@ -98,10 +106,30 @@ fn what_is_old_or_of_another_incarnation_is_not_read() {
         "what stands there is another's"
     );
     assert_eq!(log.read(0), None);
-    restored.put(Seq(1), b"other");
+    restored.put(Seq(1), now(), b"other");
     assert_eq!(restored.read(Seq(0), 10).map(|read| read.len()), Some(1));
-    futex::pause(FRESH_FOR + Duration::from_millis(5));
+    let long_ago = now() - FRESH_FOR - Duration::from_millis(5);
+    restored.put(Seq(1), long_ago, b"other");
     assert_eq!(restored.read(Seq(0), 10), None, "it may be deleted by now");
+}
+
+#[test]
+fn who_opens_the_store_says_where_the_log_ends() {
+    let log = Log::new();
+    log.append(7, b"seven");
+    log.tail.begin(Seq(9));
+    assert_eq!(log.read(6).map(|read| read.len()), Some(1), "not yet told");
+    // A copy has taken the log back.
+    log.tail.begin(Seq(3));
+    assert_eq!(log.read(6), None);
+    log.append(4, b"four");
+    assert_eq!(log.read(3), Some(vec![(4, b"four".to_vec())]));
+    let synced = |end| {
+        log.shared.note_synced(THIS, Seq(5));
+        log.shared.limit_synced(Seq(end));
+        log.shared.synced_to(THIS)
+    };
+    assert_eq!((synced(9), synced(4)), (Some(Seq(5)), Some(Seq(4))));
 }
 
 #[test]
@@ -126,7 +154,7 @@ fn what_two_have_mixed_up_is_not_read() {
                 let mut byte = 0_u8;
                 while !stop.load(Ordering::Relaxed) {
                     byte = byte.wrapping_add(1);
-                    log.tail.put(Seq(seq), &vec![byte; length(seq)]);
+                    log.tail.put(Seq(seq), now(), &vec![byte; length(seq)]);
                 }
             });
         }

@@ -365,10 +365,15 @@ fn people_read_ids_and_times_with_debians_sqlite3() {
 fn the_lookout_tells_of_changes_and_wakes_who_waits_where_nobody_rang() {
     let stage = Stage::new();
     let conn = connect(&stage.db.path(), Use::Read, Duration::from_secs(5)).unwrap();
-    let mut lookout = Lookout::begin(conn, Arc::clone(&stage.presence)).unwrap();
-    stage.presence.is_looked_after();
+    let mut lookout = Lookout::begin(conn, Arc::clone(&stage.presence));
     let foreign = rusqlite::Connection::open(stage.db.path()).unwrap();
     let mut seen = 0;
+    assert_ne!(
+        stage.presence.news(Bells::NONE),
+        seen,
+        "what came before is news"
+    );
+    seen = stage.presence.news(Bells::NONE);
     let mut looks = |name: &str| {
         if !name.is_empty() {
             let row = format!(
@@ -420,9 +425,11 @@ fn waiting_for_news_ends_with_a_ring_or_the_time_and_where_nobody_looks_with_a_g
     let long = Duration::from_secs(20);
     let guessed = presence.wait_for_news(Bells::ALL, 0, long);
     assert_ne!(guessed, 0, "nobody looks, so it may have changed");
-    presence.is_looked_after();
-    let seen = presence.wait_for_news(Bells::ALL, guessed, Duration::from_millis(100));
-    assert_eq!(seen, guessed, "the time passed");
+    presence.begin_looking();
+    let looked = presence.news(Bells::ALL);
+    assert_ne!(looked, guessed);
+    let seen = presence.wait_for_news(Bells::ALL, looked, Duration::from_millis(100));
+    assert_eq!(seen, looked, "the time passed");
     stage.presence.ring(Bells::WORK);
     let rung = presence.wait_for_news(Bells::ALL, seen, long);
     assert_ne!(rung, seen);

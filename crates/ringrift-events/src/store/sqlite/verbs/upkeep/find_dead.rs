@@ -30,6 +30,26 @@ impl Question for FindDead {
     }
 }
 
+/// Asks whether there are any. Where not, this was the look.
+pub(crate) struct AnyLost {
+    pub(crate) find: FindDead,
+}
+
+impl Plain for AnyLost {}
+
+impl Question for AnyLost {
+    type Answer = bool;
+
+    fn run(self, tx: &Tx<'_>) -> Result<bool, Error> {
+        let presence = Arc::clone(&self.find.presence);
+        let any = !self.find.run(tx)?.is_empty();
+        if let (false, Some(shared)) = (any, presence.shared()) {
+            shared.note_swept(tx.process, tx.now);
+        }
+        Ok(any)
+    }
+}
+
 /// Whether a process holds claims or redeliveries.
 fn holds(tx: &Tx<'_>, row: i64) -> Result<bool, Error> {
     Ok(tx

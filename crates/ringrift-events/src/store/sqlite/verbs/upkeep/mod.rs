@@ -15,7 +15,7 @@ mod write_lock;
 pub(crate) use clear_queue::ClearQueue;
 pub(crate) use count_pending::CountPending;
 pub(crate) use figures::LogFigures;
-pub(crate) use find_dead::FindDead;
+pub(crate) use find_dead::{AnyLost, FindDead};
 pub(crate) use lost::RetirePages;
 pub(crate) use mark::SaveMark;
 pub(crate) use restore_queue::RestoreQueue;
