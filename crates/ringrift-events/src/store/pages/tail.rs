@@ -2,7 +2,7 @@
 //! log takes a few events from here instead of asking the database.
 //!
 //! It is speed, not correctness. Nothing is read from here unless every place from the reader's own up
-//! to the end of which a ring told is here, whole, and was put here a moment ago; otherwise the log is
+//! to the end of which a ring told is here, whole, and was committed a moment ago; otherwise the log is
 //! read. Two who write the same place at once, or one who dies while it writes, leave bytes whose sum
 //! does not fit.
 

@@ -113,6 +113,12 @@ fn uri(path: &Path, purpose: Use) -> String {
     uri
 }
 
+/// Changes with every commit that is not this connection's.
+pub(super) fn data_version(conn: &Connection) -> Result<i64, Error> {
+    let mut statement = conn.prepare_cached("PRAGMA data_version")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::checkpoint;
+use super::connection::data_version;
 use super::inbox::Taken;
 use super::line::{Line, Notice};
 use super::raw;
@@ -114,10 +115,7 @@ impl Housekeeper {
 
     fn seen(&self) -> Result<Seen, Error> {
         Ok(Seen {
-            version: self
-                .conn
-                .prepare_cached("PRAGMA data_version")?
-                .query_row([], |row| row.get(0))?,
+            version: data_version(&self.conn)?,
             commits: self.line.commits.load(Ordering::Acquire),
         })
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::SqliteStore;
-use super::connection::connect;
+use super::connection::{connect, data_version};
 use super::keeper::keeper;
 use super::line::{Line, Notice};
 use super::presence::Presence;
@@ -33,12 +33,19 @@ struct Looked {
     version: Option<i64>,
 }
 
+impl Looked {
+    /// A look now.
+    fn at(conn: &Connection, presence: &Presence) -> Looked {
+        // What was told first: a commit that is told of meanwhile counts as one that is not.
+        let told = presence.told();
+        let version = data_version(conn).ok();
+        Looked { told, version }
+    }
+}
+
 impl Lookout {
     pub(super) fn begin(conn: Connection, presence: Arc<Presence>) -> Lookout {
-        let looked = Looked {
-            told: presence.told(),
-            version: version_of(&conn).ok(),
-        };
+        let looked = Looked::at(&conn, &presence);
         presence.begin_looking();
         Lookout {
             conn,
@@ -48,22 +55,18 @@ impl Lookout {
     }
 
     pub(super) fn look(&mut self) {
-        // What was told first: a commit that is told of meanwhile counts as one that is not.
-        let looked = Looked {
-            told: self.presence.told(),
-            version: version_of(&self.conn).ok(),
-        };
-        if looked.version.is_none() || looked.version != self.looked.version {
-            // Beside one that was told of nobody knows whose the change was.
-            self.presence.changed(looked.told == self.looked.told);
+        let looked = Looked::at(&self.conn, &self.presence);
+        match looked.version {
+            // It may have changed; that is no reason to wake everybody at each look.
+            None => self.presence.changed(false),
+            // Beside a commit that was told of nobody knows whose the change was.
+            version if version != self.looked.version => {
+                self.presence.changed(looked.told == self.looked.told);
+            }
+            Some(_) => {}
         }
         self.looked = looked;
     }
-}
-
-fn version_of(conn: &Connection) -> Result<i64, Error> {
-    let mut statement = conn.prepare_cached("PRAGMA data_version")?;
-    Ok(statement.query_row([], |row| row.get(0))?)
 }
 
 impl SqliteStore {
@@ -105,18 +108,23 @@ fn run(line: &Line, lookout: &mut Lookout) {
     }
 }
 
-/// A connection; none where the store closes before there is one.
+/// A connection; none where the store closes before there is one. What is in its way is said once.
 fn until_open(
     line: &Line,
     mut open: impl FnMut() -> Result<Connection, Error>,
 ) -> Option<Connection> {
+    let mut said = false;
     loop {
         match open() {
             Ok(conn) => return Some(conn),
-            Err(error) => line.say(Notice::Warn(format!(
-                "changes that are not told of are guessed, for want of a connection: {}",
-                error.message
-            ))),
+            Err(error) if !said => {
+                said = true;
+                line.say(Notice::Warn(format!(
+                    "changes that are not told of are guessed, for want of a connection: {}",
+                    error.message
+                )));
+            }
+            Err(_) => {}
         }
         if line.lookout.wait(TRIES_EVERY) {
             return None;

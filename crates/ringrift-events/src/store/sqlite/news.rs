@@ -51,7 +51,9 @@ impl Fresh {
 
     /// It is about to be committed.
     pub(super) fn dated(mut self) -> Fresh {
-        self.before = SystemClock.monotonic();
+        if !self.events.is_empty() {
+            self.before = SystemClock.monotonic();
+        }
         self
     }
 
