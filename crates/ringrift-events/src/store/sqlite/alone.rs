@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::connection::{Use, bare, connect, data_version};
+use super::connection::{Use, bare, connect, version_of};
 use super::migrate::{Found, inspect};
 use super::raw;
 use crate::store::pages::{self, Side, glance};
@@ -143,7 +143,7 @@ fn content(conn: &Connection) -> Result<Content, Error> {
 fn commits(conn: &Connection) -> Result<i64, Error> {
     // What the file says, not what the cache remembers.
     conn.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
-    data_version(conn)
+    version_of(conn)
 }
 
 /// Refuses while a process of ours lives; those that only read have no page.

@@ -114,7 +114,7 @@ fn uri(path: &Path, purpose: Use) -> String {
 }
 
 /// Changes with every commit that is not this connection's.
-pub(super) fn data_version(conn: &Connection) -> Result<i64, Error> {
+pub(super) fn version_of(conn: &Connection) -> Result<i64, Error> {
     let mut statement = conn.prepare_cached("PRAGMA data_version")?;
     Ok(statement.query_row([], |row| row.get(0))?)
 }

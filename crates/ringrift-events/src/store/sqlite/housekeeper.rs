@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::checkpoint;
-use super::connection::data_version;
+use super::connection::version_of;
 use super::inbox::Taken;
 use super::line::{Line, Notice};
 use super::raw;
@@ -115,7 +115,7 @@ impl Housekeeper {
 
     fn seen(&self) -> Result<Seen, Error> {
         Ok(Seen {
-            version: data_version(&self.conn)?,
+            version: version_of(&self.conn)?,
             commits: self.line.commits.load(Ordering::Acquire),
         })
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::SqliteStore;
-use super::connection::{connect, data_version};
+use super::connection::{connect, version_of};
 use super::keeper::keeper;
 use super::line::{Line, Notice};
 use super::presence::Presence;
@@ -38,7 +38,7 @@ impl Looked {
     fn at(conn: &Connection, presence: &Presence) -> Looked {
         // What was told first: a commit that is told of meanwhile counts as one that is not.
         let told = presence.told();
-        let version = data_version(conn).ok();
+        let version = version_of(conn).ok();
         Looked { told, version }
     }
 }
