@@ -166,9 +166,20 @@ class Work:
             if ended:
                 return os.waitstatus_to_exitcode(status)
             time.sleep(0.005)
+        where_it_hangs(child)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         return None
+
+
+def where_it_hangs(child: int) -> None:
+    """Prints what a process waits for, in the kernel and in Python."""
+    for name in ("wchan", "syscall", "status"):
+        with contextlib.suppress(OSError):
+            told = Path(f"/proc/{child}/{name}").read_text()
+            print(f"child {child} {name}: {told}", file=sys.stderr, flush=True)
+    os.kill(child, signal.SIGUSR1)
+    time.sleep(1)
 
 
 def compute() -> None:

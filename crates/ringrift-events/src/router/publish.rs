@@ -255,11 +255,7 @@ fn size_of(accepted: &[Accepted]) -> (usize, usize) {
 
 impl Shared {
     fn accept_all(&self, publishes: Vec<Publish>, here: &CallSite) -> Result<Vec<Accepted>, Error> {
-        if self.is_stopping() {
-            return Err(Error::Stopped {
-                attempted: "publish",
-            });
-        }
+        self.check_open("publish")?;
         if publishes.len() > PUBLISH_MANY_MAX {
             return Err(Error::Rejected {
                 problem: format!(

@@ -155,26 +155,21 @@ impl Shared {
 
     /// Notes publishes of `name` that were refused.
     pub(super) fn note_refused(&self, name: &str, error: &Error, call_site: Option<&CallSite>) {
-        // Who publishes while it stops is told so; nothing is to be found out about it.
-        if !matches!(error, Error::Stopped { .. }) {
-            let refusal = Refusal {
-                nearest: nearest(error),
-                call_site: call_site.map(CallSite::to_string),
-                ..self.refusal("publish", (name, ""), error.code())
-            };
-            self.unsaved.add_refusal(refusal);
-        }
+        let refusal = Refusal {
+            nearest: nearest(error),
+            call_site: call_site.map(CallSite::to_string),
+            ..self.refusal("publish", (name, ""), error.code())
+        };
+        self.unsaved.add_refusal(refusal);
     }
 
     /// Notes that `subscription` was refused the type `name`.
     pub(super) fn note_refused_subscribe(&self, name: &str, subscription: &str, error: &Error) {
-        if !matches!(error, Error::Stopped { .. }) {
-            let refusal = Refusal {
-                nearest: nearest(error),
-                ..self.refusal("subscribe", (name, subscription), error.code())
-            };
-            self.unsaved.add_refusal(refusal);
-        }
+        let refusal = Refusal {
+            nearest: nearest(error),
+            ..self.refusal("subscribe", (name, subscription), error.code())
+        };
+        self.unsaved.add_refusal(refusal);
     }
 
     /// Notes a publish that the store did not take.

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
 use tokio::sync::RwLock;
 
+use super::Error;
 use super::hosted::{Hosted, Hosts, Way};
 use super::in_flight::InFlight;
 use super::polled::Polled;
@@ -21,10 +22,10 @@ use crate::handler;
 use crate::log::EventLog;
 use crate::queue::CrossProcessEventQueue;
 use crate::stages::StageEventBus;
-use crate::store::Store;
 use crate::store::deliveries::is_key;
 use crate::store::registry::Counters;
 use crate::store::subscriptions::Kind;
+use crate::store::{Opener, Store};
 
 /// The one door. Cheap to clone; all clones are the same router.
 #[derive(Clone)]
@@ -51,6 +52,7 @@ pub struct Parts {
 }
 
 pub(super) struct Shared {
+    opener: Opener,
     pub(super) store: Arc<dyn Store>,
     pub(super) catalog: Catalog,
     pub(super) clock: SharedClock,
@@ -121,6 +123,7 @@ impl Router {
         let kept_catalog = parts.catalog.hash();
         Router {
             shared: Arc::new(Shared {
+                opener: Opener::here(),
                 queue: CrossProcessEventQueue::new(Arc::clone(&parts.store), settings.durability),
                 store: parts.store,
                 catalog: parts.catalog,
@@ -193,6 +196,11 @@ impl Router {
         self.shared.is_stopping()
     }
 
+    /// Whether this is a child of `fork()`, which has none of the router's threads.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.shared.opener.check().is_err()
+    }
+
     /// How this process stands. Cheap.
     #[must_use]
     pub fn local_stats(&self) -> LocalStats {
@@ -225,6 +233,16 @@ impl Router {
 impl Shared {
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Lets in what is attempted, unless this is a forked child or the router stops: asked before
+    /// any lock is taken. Whoever is refused here is told so; nothing is to be found out about it.
+    pub(super) fn check_open(&self, attempted: &'static str) -> Result<(), Error> {
+        self.opener.check()?;
+        if self.is_stopping() {
+            return Err(Error::Stopped { attempted });
+        }
+        Ok(())
     }
 
     pub(super) fn first_subscription(&self) {

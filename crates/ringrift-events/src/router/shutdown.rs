@@ -19,13 +19,14 @@ const IDLE_LOOK: Duration = Duration::from_millis(20);
 
 impl Router {
     /// Ends every subscription of this process: nothing new starts, what runs has `grace` to
-    /// finish, the rest is handed back. Publishing is refused from now on. Idempotent.
+    /// finish, the rest is handed back. Publishing is refused from now on. Idempotent; in a forked
+    /// child it does nothing.
     ///
     /// Blocks at most a little longer than `grace`, and five seconds for publishes that are not
     /// committed yet.
     pub fn shutdown(&self, grace: Duration) {
         let shared = &self.shared;
-        if shared.stopping.swap(true, Ordering::SeqCst) {
+        if self.is_forked() || shared.stopping.swap(true, Ordering::SeqCst) {
             return;
         }
         shared.polling.store(false, Ordering::SeqCst);

@@ -161,12 +161,14 @@ impl Router {
         self.begin(prepared, asked.await)
     }
 
-    /// The subscription of that name, if this very function has it.
+    /// The subscription of that name, if this very function has it. Refuses where nobody may
+    /// subscribe.
     fn standing(
         &self,
         subscribe: &Subscribe,
         function: &Function,
     ) -> Result<Option<Subscription>, Error> {
+        self.shared.check_open("subscribe")?;
         let Some(hosted) = self.shared.hosts.named(&subscribe.name) else {
             return Ok(None);
         };
@@ -236,11 +238,6 @@ impl Shared {
     }
 
     fn checked(&self, subscribe: Subscribe, function: Function) -> Result<Prepared, Error> {
-        if self.is_stopping() {
-            return Err(Error::Stopped {
-                attempted: "subscribe",
-            });
-        }
         check_name(&subscribe.name)?;
         let types = self.types_of(&subscribe)?;
         if subscribe.kind == Kind::Durable {

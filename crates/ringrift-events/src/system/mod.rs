@@ -166,7 +166,8 @@ impl System {
     }
 
     /// Ends the system in this process: daemons stop, what runs has `grace` to finish, the rest is
-    /// handed back, the store is closed. Blocks at most a little longer than `grace`; idempotent.
+    /// handed back, the store is closed. Blocks at most a little longer than `grace`; idempotent. In
+    /// a child of `fork()` it does nothing: the system is its parent's.
     pub fn shutdown(&self, grace: Duration) {
         self.0.shutdown(grace);
     }
@@ -179,6 +180,9 @@ impl System {
 
 impl Inner {
     fn shutdown(&self, grace: Duration) {
+        if self.router.is_forked() {
+            return;
+        }
         self.router.shutdown(grace);
         self.supervisor.shutdown();
         self.watch.stop();
@@ -204,5 +208,10 @@ impl Drop for Inner {
         // Whoever forgot to shut down: daemons that went on would claim to live, and keep what
         // nobody runs any more.
         self.shutdown(Duration::ZERO);
+        if self.router.is_forked() {
+            // Its end would wait for the parent's threads.
+            let runtime = self.runtime.get_mut();
+            std::mem::forget(runtime.unwrap_or_else(PoisonError::into_inner).take());
+        }
     }
 }

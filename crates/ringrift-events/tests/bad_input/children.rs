@@ -35,6 +35,7 @@ pub(crate) fn run_part() {
         }
         "meet the limit" => fill_up(home, raise_limit),
         "fork" => crate::forked::use_after_fork(home),
+        "fork under load" => crate::forked::fork_under_load(home),
         other => panic!("no part {other}"),
     }
 }

@@ -15,16 +15,21 @@ use ringrift_events::system::{self, System};
 
 /// Opens the system of a home as a process would.
 pub(crate) fn open(home: &Path) -> Result<System, system::Error> {
+    open_with(home, &[])
+}
+
+/// The same with settings of its own.
+pub(crate) fn open_with(home: &Path, settings: &[&str]) -> Result<System, system::Error> {
     let mut sources = ConfigSources::of_process(Home::at(home));
-    sources.flags = [
+    let ours = [
         "store.disk_free_min_percent=0",
         "store.busy_limit=5s",
         "store.lease=2s",
         "process.hung_after=2s",
         "dlq.backoff_first=50ms",
-    ]
-    .map(str::to_owned)
-    .to_vec();
+    ];
+    let all = ours.iter().chain(settings);
+    sources.flags = all.map(|setting| (*setting).to_owned()).collect();
     System::open(Config::load(sources).map_err(system::Error::from)?)
 }
 

@@ -263,3 +263,11 @@ fn a_handle_used_after_a_fork_is_refused_and_its_parent_goes_on() {
     let told = part("fork", &ground.home(), &["env"], &program);
     assert_eq!(told, ["0"]);
 }
+
+#[test]
+fn no_child_of_a_fork_waits_for_what_a_thread_of_its_parent_holds() {
+    let ground = Ground::new();
+    let program = program(&ground);
+    let told = part("fork under load", &ground.home(), &["env"], &program);
+    assert_eq!(told, ["whole"]);
+}

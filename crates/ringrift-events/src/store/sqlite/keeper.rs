@@ -10,8 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
-use crate::clock::Birth;
-use crate::store::{Error, ErrorCode};
+use crate::store::{Error, ErrorCode, Opener};
 
 /// Spawn requests under way at once: each store asks for a handful, one after the other.
 const SPAWNS_WAITING_MAX: usize = 16;
@@ -28,8 +27,7 @@ struct Spawn {
 /// The way to the keeper.
 pub(crate) struct Keeper {
     spawns: Mutex<SyncSender<Spawn>>,
-    birth: Birth,
-    pid: u32,
+    opener: Opener,
     refused: Option<String>,
     note: Option<String>,
 }
@@ -54,10 +52,7 @@ impl Keeper {
     /// Refuses in a child of `fork()`: it has none of the threads, and SQLite's records there name
     /// descriptors that it does not have.
     pub(crate) fn check_not_forked(&self) -> Result<(), Error> {
-        if self.birth.is_here() {
-            return Ok(());
-        }
-        Err(forked(self.pid))
+        self.opener.check()
     }
 
     /// Runs `task` on a new thread of the private table.
@@ -130,8 +125,7 @@ fn start() -> io::Result<Keeper> {
     };
     Ok(Keeper {
         spawns: Mutex::new(spawns),
-        birth: Birth::here(),
-        pid: std::process::id(),
+        opener: Opener::here(),
         refused,
         note,
     })
@@ -143,17 +137,6 @@ fn serve(requests: &Receiver<Spawn>) {
         // Nobody waits any more: the thread runs all the same.
         drop(done.send(spawned.map(drop)));
     }
-}
-
-fn forked(pid: u32) -> Error {
-    let here = std::process::id();
-    Error::new(
-        ErrorCode::Forked,
-        format!(
-            "process {here} was forked from process {pid} after that had opened a store; a forked \
-             child cannot use one: start it with exec (Python: the spawn start method)"
-        ),
-    )
 }
 
 #[cfg(test)]
@@ -223,20 +206,5 @@ mod tests {
             assert!(is_blocked(signal), "{signal} of {mask:x}");
         }
         assert!(!is_blocked(libc::SIGSEGV), "{mask:x}");
-    }
-
-    #[test]
-    fn another_process_is_refused_as_forked() {
-        let (spawns, _) = sync_channel(1);
-        let elsewhere = Keeper {
-            spawns: Mutex::new(spawns),
-            birth: Birth::NONE,
-            pid: std::process::id() + 1,
-            refused: None,
-            note: None,
-        };
-        let error = elsewhere.check_not_forked().unwrap_err();
-        assert_eq!(error.code, ErrorCode::Forked);
-        assert!(keeper().unwrap().check_not_forked().is_ok());
     }
 }

@@ -237,8 +237,9 @@ impl SqliteStore {
         let Some(rides) = &self.rides else {
             return Rode::Not;
         };
-        let is_next = !self.options.read_only && self.line.writes.is_done();
-        if !is_next || self.admit(0).is_err() {
+        // First: in a forked child a thread that is not there may hold the inbox.
+        let may_ride = self.check().is_ok() && !self.options.read_only;
+        if !may_ride || !self.line.writes.is_done() || self.line.admit(0).is_err() {
             return Rode::Not;
         }
         let rider = Rider {
