@@ -144,7 +144,7 @@ impl CrossProcessPoller {
         })
     }
 
-    /// Waits for news. With `follows`, it has read what live subscriptions here want of them.
+    /// Waits for news. With `follows`, it has read what subscriptions here want of them.
     fn wait(
         &self,
         seen: u64,
@@ -252,7 +252,7 @@ impl Daemon for CrossProcessPoller {
                 Some(at) => at.saturating_sub(now).min(WAIT_MAX),
                 None => WAIT_MAX,
             };
-            let follows = failures == 0 && self.router.has_live();
+            let follows = failures == 0;
             let news = match self.wait(seen, wait, follows) {
                 Ok((news, came)) => {
                     read = came;
