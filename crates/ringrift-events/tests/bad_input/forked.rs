@@ -60,6 +60,8 @@ fn child_of(system: &System) -> i32 {
         // SAFETY: sets a timer of this process alone.
         unsafe { libc::alarm(CHILD_SECONDS_MAX) };
         let code = i32::from(!is_refused_all(system));
+        // SAFETY: the original is not used again in this process.
+        drop(unsafe { std::ptr::read(system) });
         // SAFETY: ends the child without running anything else of it.
         unsafe { libc::_exit(code) };
     }
