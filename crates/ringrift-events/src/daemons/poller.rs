@@ -252,8 +252,7 @@ impl Daemon for CrossProcessPoller {
                 Some(at) => at.saturating_sub(now).min(WAIT_MAX),
                 None => WAIT_MAX,
             };
-            let follows = failures == 0;
-            let news = match self.wait(seen, wait, follows) {
+            let news = match self.wait(seen, wait, failures == 0) {
                 Ok((news, came)) => {
                     read = came;
                     news

@@ -57,7 +57,7 @@ pub enum Error {
         #[source]
         source: store::Error,
     },
-    /// The store refused or failed outside a publish.
+    /// The store refused or failed outside a publish, or this is a child of `fork()`.
     #[error(transparent)]
     Store(#[from] store::Error),
     /// Another function has this name in this process.

@@ -23,6 +23,19 @@ const FORKS: usize = 150;
 /// Longest a child may take for what it is refused at once, in seconds.
 const CHILD_SECONDS_MAX: u32 = 10;
 
+/// What is published meanwhile is compared with one page of the log: beyond this there are fewer
+/// forks.
+const PUBLISHED_MAX: usize = 8_000;
+
+/// Ends the load however the forks end.
+struct Stop<'s>(&'s AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 fn publish() -> Publish {
     Publish::new("TRAINING_COMPLETED", "{}")
 }
@@ -92,6 +105,7 @@ pub(crate) fn fork_under_load(home: &Path) {
     let count = |ended: bool| published.fetch_add(usize::from(ended), Ordering::SeqCst);
     let goes_on = || !stop.load(Ordering::SeqCst);
     let unlike = std::thread::scope(|scope| {
+        let _stop = Stop(&stop);
         for _ in 0..2 {
             scope.spawn(|| {
                 while goes_on() {
@@ -107,10 +121,11 @@ pub(crate) fn fork_under_load(home: &Path) {
                 works.system.store().head().wait().unwrap();
             }
         });
-        let mut ended = (0..FORKS).map(|_| child_of(&works.system));
-        let unlike = ended.find(|status| *status != 0);
-        stop.store(true, Ordering::SeqCst);
-        unlike
+        let is_room = |_: &usize| published.load(Ordering::SeqCst) < PUBLISHED_MAX;
+        let mut ended = (0..FORKS)
+            .take_while(is_room)
+            .map(|_| child_of(&works.system));
+        ended.find(|status| *status != 0)
     });
     assert_eq!(unlike, None, "how a child ended");
     works.stands_at(published.into_inner());
