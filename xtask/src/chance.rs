@@ -2,7 +2,7 @@
 //! processes and real time sees it. Few that fail run once more, alone; what passes then is named at
 //! the end as unsteady, so that it is mended and not forgotten.
 
-use anyhow::{Result, ensure};
+use anyhow::{Error, Result, ensure};
 
 use crate::test::Count;
 
@@ -19,6 +19,20 @@ pub(crate) struct Ran {
     pub(crate) good: bool,
     /// Whether every test program that began came to its closing line.
     pub(crate) whole: bool,
+    /// Why the runner did not come to its end, if it did not.
+    broke: Option<Error>,
+    /// The names of those that took long and have not ended.
+    pub(crate) slow: Vec<String>,
+}
+
+impl Ran {
+    /// Notes how the runner ended: content or not, or not at all.
+    pub(crate) fn end(&mut self, content: Result<bool>) {
+        match content {
+            Ok(good) => self.good = good,
+            Err(error) => self.broke = Some(error),
+        }
+    }
 }
 
 /// Counts what a run came to. Its failures are run by `again` once more where they may be chance;
@@ -27,11 +41,17 @@ pub(crate) fn settle(
     mut ran: Ran,
     long: bool,
     count: &mut Count,
-    again: impl FnOnce(&[String]) -> Result<Ran>,
+    again: impl FnOnce(&[String]) -> Ran,
 ) -> Result<()> {
+    if let Some(error) = ran.broke {
+        ran.count.failed += 1;
+        count.add(ran.count);
+        let names = [ran.failed, ran.slow].concat().join(", ");
+        return Err(error.context(format!("failed or did not end: {names}")));
+    }
     if !ran.good && !long && may_be_chance(&ran) {
         println!("\n==> once more, alone: {}", ran.failed.join(", "));
-        let second = again(&ran.failed)?;
+        let second = again(&ran.failed);
         if second.good && second.count.passed >= ran.count.failed {
             ran.count.passed += std::mem::take(&mut ran.count.failed);
             ran.count.unsteady.append(&mut ran.failed);
@@ -73,6 +93,7 @@ mod tests {
             failed: names.iter().map(ToString::to_string).collect(),
             good: names.is_empty(),
             whole: true,
+            ..Ran::default()
         }
     }
 
@@ -87,7 +108,7 @@ mod tests {
         let mut count = Count::default();
         settle(failed(&["a::b"]), false, &mut count, |names| {
             assert_eq!(names, ["a::b"]);
-            Ok(passed())
+            passed()
         })
         .unwrap();
         assert_eq!((count.passed, count.failed), (11, 0));
@@ -97,9 +118,7 @@ mod tests {
     #[test]
     fn what_fails_alone_too_has_failed() {
         let mut count = Count::default();
-        let error = settle(failed(&["a::b"]), false, &mut count, |_| {
-            Ok(failed(&["a::b"]))
-        });
+        let error = settle(failed(&["a::b"]), false, &mut count, |_| failed(&["a::b"]));
         assert!(error.unwrap_err().to_string().contains("a::b"));
         assert_eq!((count.passed, count.failed), (10, 1));
         assert!(count.unsteady.is_empty());
@@ -131,7 +150,7 @@ mod tests {
         let nothing = |_: &[String]| {
             let mut ran = passed();
             ran.count.passed = 0;
-            Ok(ran)
+            ran
         };
         assert!(settle(failed(&["a"]), false, &mut count, nothing).is_err());
     }

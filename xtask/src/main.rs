@@ -13,6 +13,7 @@ mod chance;
 mod compared;
 mod demo;
 mod deny;
+mod family;
 mod figures;
 mod instructions;
 mod lint;

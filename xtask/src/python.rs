@@ -272,7 +272,7 @@ fn tests(python: &Path, package: &str, long: bool, count: &mut Count) -> Result<
         }
         once(&mut command, quiet_max)
     };
-    let first = run(&[package.join("tests")]).inspect_err(|_| count.failed += 1)?;
+    let first = run(&[package.join("tests")]);
     chance::settle(first, long, count, |failed| {
         // pytest names them as seen from here.
         run(&failed.iter().map(PathBuf::from).collect::<Vec<_>>())
@@ -280,17 +280,18 @@ fn tests(python: &Path, package: &str, long: bool, count: &mut Count) -> Result<
 }
 
 /// Runs pytest once, and reads what it says of itself.
-fn once(command: &mut Command, quiet_max: Duration) -> Result<Ran> {
+fn once(command: &mut Command, quiet_max: Duration) -> Ran {
     let mut ran = Ran::default();
-    ran.good = watch(command, quiet_max, |line| {
+    let content = watch(command, quiet_max, |line| {
         if let Some(closing) = closing_line(line) {
             ran.count = closing;
             ran.whole = true;
         } else if let Some(name) = failed_name(line) {
             ran.failed.push(name.to_owned());
         }
-    })?;
-    Ok(ran)
+    });
+    ran.end(content);
+    ran
 }
 
 /// The name of a test that failed, in pytest's summary.

@@ -2,11 +2,13 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+
+use crate::family::Family;
 
 /// The folder of the workspace.
 pub(crate) fn workspace_root() -> Result<PathBuf> {
@@ -73,7 +75,7 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
 /// it succeeded.
 ///
 /// A command that says nothing for `quiet_max` hangs: it is ended with all its descendants, so that
-/// the run still comes to its closing line.
+/// the run still comes to its closing line, and the error says what each of them waited for.
 pub(crate) fn watch(
     command: &mut Command,
     quiet_max: Duration,
@@ -104,8 +106,13 @@ pub(crate) fn watch(
             }
             Err(RecvTimeoutError::Disconnected) => return Ok(child.wait()?.success()),
             Err(RecvTimeoutError::Timeout) => {
-                end_with_descendants(&mut child)?;
-                bail!("`{}` said nothing for {quiet_max:?}", line_of(command));
+                let family = Family::of(&child);
+                let hung = family.to_string();
+                family.end(&mut child)?;
+                bail!(
+                    "`{}` said nothing for {quiet_max:?}:\n{hung}",
+                    line_of(command)
+                );
             }
         }
     }
@@ -113,40 +120,6 @@ pub(crate) fn watch(
 
 /// Lines read ahead of the one that is shown; the child waits when they are used up.
 const LINES_AHEAD: usize = 1_000;
-
-/// Ends a child and whatever it started. Only Linux tells who started whom; elsewhere the child
-/// alone ends.
-fn end_with_descendants(child: &mut Child) -> Result<()> {
-    let mut family = vec![child.id()];
-    let pairs = parents();
-    let mut next = 0;
-    while let Some(parent) = family.get(next).copied() {
-        let children = pairs.iter().filter(|(_, its)| *its == parent);
-        family.extend(children.map(|(pid, _)| *pid));
-        next += 1;
-    }
-    let pids = family.iter().skip(1).map(u32::to_string);
-    succeeds(Command::new("kill").arg("-KILL").args(pids));
-    child.kill().context("ending the child")?;
-    child.wait()?;
-    Ok(())
-}
-
-/// Every process with its parent.
-fn parents() -> Vec<(u32, u32)> {
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    entries
-        .filter_map(|entry| {
-            let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            // The name in brackets may hold anything; after the last one come state and parent.
-            let parent = stat.rsplit(')').next()?.split_whitespace().nth(1)?;
-            Some((pid, parent.parse().ok()?))
-        })
-        .collect()
-}
 
 /// Runs a program that must end by itself within `limit`, and returns its standard output.
 pub(crate) fn bounded(command: &mut Command, limit: Duration) -> Result<String> {
@@ -220,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_hangs_is_ended_with_what_it_started() {
+    fn a_command_that_hangs_is_ended_with_what_it_started_and_says_where_it_hung() {
         let mut child = None;
         let mut shell = Command::new("sh");
         // The line comes at once, then nothing: the shell waits for what it started.
@@ -228,15 +201,16 @@ mod tests {
         let error = watch(&mut shell, Duration::from_millis(500), |line| {
             child = line.parse::<u32>().ok();
         });
-        assert!(error.unwrap_err().to_string().contains("said nothing"));
+        let error = error.unwrap_err().to_string();
         let child = child.unwrap();
-        let alive = parents().iter().any(|(pid, _)| {
-            *pid == child
-                && std::fs::read_to_string(format!("/proc/{pid}/cmdline"))
-                    .is_ok_and(|line| line.starts_with("sleep"))
-        });
+        assert!(error.contains("said nothing for 500ms"), "{error}");
         assert!(
-            !alive,
+            error.contains(&format!("{child} sleep 61: sleep in ")),
+            "{error}"
+        );
+        let line = std::fs::read_to_string(format!("/proc/{child}/cmdline"));
+        assert!(
+            !line.is_ok_and(|line| line.starts_with("sleep")),
             "process {child} outlived the command that started it"
         );
     }

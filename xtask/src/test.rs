@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::built::{self, Program};
 use crate::chance::{self, Ran};
-use crate::run::{DISK_MAY_BE_FULL, bounded, cargo, watch};
+use crate::run::{self, DISK_MAY_BE_FULL, bounded, cargo, watch};
 use crate::steps::Steps;
 use crate::{bench, demo, instructions, lint, needs, python};
 
@@ -30,7 +30,7 @@ const EXAMPLE_LIMIT: Duration = Duration::from_secs(120);
 
 /// Longest that no test program says a word before the run counts as hung: tests are bounded to
 /// seconds, at full size to hours.
-const QUIET_MAX: Duration = Duration::from_secs(10 * 60);
+const QUIET_MAX: Duration = Duration::from_secs(5 * 60);
 const QUIET_MAX_LONG: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// How many tests passed and failed.
@@ -110,6 +110,9 @@ pub(crate) fn python(long: bool) -> bool {
 
 /// These unit, integration and documentation tests; `python` has the package installed.
 fn tests(which: &[&str], long: bool, python: Option<&Path>, count: &mut Count) -> Result<()> {
+    // Apart: a compiler says nothing for minutes, a test does not.
+    let build = run::run(cargo(&["test", "--locked", "--no-run"]).args(which));
+    build.inspect_err(|_| count.failed += 1)?;
     let mut command = cargo(&["test", "--locked"]);
     command.args(which).envs(SETTINGS.iter().copied());
     if let Some(python) = python {
@@ -119,7 +122,7 @@ fn tests(which: &[&str], long: bool, python: Option<&Path>, count: &mut Count) -
         command.env("RINGRIFT_LONG", "1");
     }
     let quiet_max = if long { QUIET_MAX_LONG } else { QUIET_MAX };
-    let first = once(&mut command, quiet_max).inspect_err(|_| count.failed += 1)?;
+    let first = once(&mut command, quiet_max);
     chance::settle(first, long, count, |failed| {
         command.args(["--", "--test-threads=1", "--exact"]);
         once(command.args(failed), quiet_max)
@@ -127,26 +130,36 @@ fn tests(which: &[&str], long: bool, python: Option<&Path>, count: &mut Count) -
 }
 
 /// Runs test programs once, and reads what they say of themselves.
-fn once(command: &mut Command, quiet_max: Duration) -> Result<Ran> {
+fn once(command: &mut Command, quiet_max: Duration) -> Ran {
     let mut ran = Ran::default();
     let mut running = 0;
-    ran.good = watch(command, quiet_max, |line| {
+    let content = watch(command, quiet_max, |line| {
         if line.starts_with("running ") {
             running += 1;
         } else if let Some(more) = result_line(line) {
             ran.count.add(more);
             running -= 1;
-        } else if let Some(name) = failed_name(line) {
+        } else if let Some(name) = named(line, SLOW) {
+            ran.slow.push(name.to_owned());
+        } else if let Some(name) = named(line, " ... FAILED") {
+            ran.slow.retain(|slow| slow != name);
             ran.failed.push(name.to_owned());
+        } else if let Some(name) = named(line, " ... ok") {
+            ran.slow.retain(|slow| slow != name);
         }
-    })?;
+    });
     ran.whole = running == 0;
-    Ok(ran)
+    ran.end(content);
+    ran
 }
 
-/// The name of a test that failed: programs run one after the other, so its own message is far up.
-fn failed_name(line: &str) -> Option<&str> {
-    line.strip_prefix("test ")?.strip_suffix(" ... FAILED")
+/// What libtest says of a test that takes long.
+const SLOW: &str = " has been running for over 60 seconds";
+
+/// The name of a test of which libtest says `what`: programs run one after the other, so its own
+/// message is far up.
+fn named<'l>(line: &'l str, what: &str) -> Option<&'l str> {
+    line.strip_prefix("test ")?.strip_suffix(what)
 }
 
 /// The counts in the closing line of one test program.
@@ -195,7 +208,23 @@ mod tests {
         assert_eq!(result_line(line), Some(expected));
         assert_eq!(result_line("running 12 tests"), None);
         assert_eq!(result_line("test result: broken"), None);
-        assert_eq!(failed_name("test a::b ... FAILED"), Some("a::b"));
-        assert_eq!(failed_name("test a::b ... ok"), None);
+        assert_eq!(named("test a::b ... FAILED", " ... FAILED"), Some("a::b"));
+        assert_eq!(named("test a::b ... ok", " ... FAILED"), None);
+    }
+
+    #[test]
+    fn a_run_that_hangs_keeps_its_counts_and_names_what_did_not_end() {
+        let mut shell = Command::new("sh");
+        let script = "echo 'running 3 tests'; echo 'test a ... ok'; \
+                      echo 'test b has been running for over 60 seconds'; \
+                      echo 'test c has been running for over 60 seconds'; echo 'test c ... ok'; \
+                      echo 'test result: ok. 7 passed; 0 failed; 0 ignored'; sleep 61";
+        let ran = once(shell.args(["-c", script]), Duration::from_millis(500));
+        let mut count = Count::default();
+        let never = |_: &[String]| panic!("it ran again");
+        let error = chance::settle(ran, false, &mut count, never).unwrap_err();
+        assert_eq!(error.to_string(), "failed or did not end: b");
+        assert!(format!("{error:#}").contains("said nothing for 500ms"));
+        assert_eq!((count.passed, count.failed), (7, 1));
     }
 }
