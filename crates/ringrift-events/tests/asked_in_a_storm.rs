@@ -20,7 +20,7 @@ use ringrift_events::handler::{Function, NotDone};
 use ringrift_events::router::Subscribe;
 use ringrift_events::system::System;
 use ringrift_events::verdict::Code;
-use support::{Seen, World, publish, quick_retry, until};
+use support::{Over, Seen, World, publish, quick_retry, until};
 
 const TYPE: &str = "training_completed";
 const NEXT: &str = "evaluation_completed";
@@ -216,13 +216,4 @@ fn settled(system: &System, published: &[EventId]) {
     let last = published.last().unwrap().to_string();
     let whole = system.explain(&last).unwrap().findings.whole;
     assert!(matches!(whole, Whole::Well | Whole::Unknown), "{whole:?}");
-}
-
-/// Ends the storm also where a question fails.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }

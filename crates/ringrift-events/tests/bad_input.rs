@@ -14,6 +14,8 @@ mod forked;
 mod ground;
 #[path = "bad_input/input.rs"]
 mod input;
+#[path = "support/over.rs"]
+mod over;
 #[path = "bad_input/places.rs"]
 mod places;
 #[path = "bad_input/replaced.rs"]

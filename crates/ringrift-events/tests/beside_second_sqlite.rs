@@ -15,7 +15,7 @@ use ringrift_events::event::Seq;
 use ringrift_events::store::log::{Log as _, TypeSet};
 use ringrift_events::store::sqlite::SqliteStore;
 use second_sqlite::SecondSqlite;
-use sqlite_support::{Home, batch, event, shell};
+use sqlite_support::{Home, Over, batch, event, shell};
 
 /// Commits of ours: as many again under `RINGRIFT_LONG=1`, ten times.
 fn commits() -> u64 {
@@ -41,6 +41,7 @@ fn nothing_is_lost_on_any_side() {
     let told = Acknowledged::default();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _over = Over(&over);
         scope.spawn(|| second_library(&home.database(), &told, &over));
         scope.spawn(|| shells(&home.database(), &told, &over));
         let writers: Vec<_> = (0..2)
@@ -49,7 +50,6 @@ fn nothing_is_lost_on_any_side() {
         for writer in writers {
             writer.join().unwrap();
         }
-        over.store(true, Ordering::Release);
     });
     nothing_lost(&home, &store, commits(), &told);
 }
@@ -68,6 +68,7 @@ fn nothing_is_lost_beside_a_busy_runtime_and_log_file_either() {
     let log = home.path().join("busy.log");
     let count = commits();
     std::thread::scope(|scope| {
+        let _over = Over(&over);
         scope.spawn(|| second_library(&home.database(), &told, &over));
         scope.spawn(|| shells(&home.database(), &told, &over));
         scope.spawn(|| write_log(&log, &over));
@@ -87,7 +88,6 @@ fn nothing_is_lost_beside_a_busy_runtime_and_log_file_either() {
         for task in tasks {
             runtime.block_on(task).unwrap();
         }
-        over.store(true, Ordering::Release);
     });
     nothing_lost(&home, &store, count / 4 * 4, &told);
     let text = std::fs::read_to_string(&log).unwrap();

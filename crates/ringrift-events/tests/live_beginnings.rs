@@ -6,12 +6,16 @@
     reason = "a test ends with the first thing that fails"
 )]
 
+#[path = "support/over.rs"]
+mod over;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use over::Over;
 use ringrift_events::clock::{SharedClock, SystemClock};
 use ringrift_events::config::{Config, ConfigSources, Home};
 use ringrift_events::event::{EventType, ProcessId, Seq};
@@ -150,6 +154,7 @@ fn a_live_subscription_that_begins_while_others_publish_misses_nothing_and_repea
         let [one, other] = [(); 2].map(|()| process(&hub, &clock, folder.path()));
         let (over, published) = (AtomicBool::new(false), AtomicU64::new(0));
         let begun: Vec<Begun> = std::thread::scope(|scope| {
+            let _over = Over(&over);
             for system in [&one, &other] {
                 let (over, published) = (&over, &published);
                 scope.spawn(move || publish_on(system.router(), over, published));
@@ -162,7 +167,6 @@ fn a_live_subscription_that_begins_while_others_publish_misses_nothing_and_repea
                 }
                 std::thread::park_timeout(Duration::from_millis(1));
             }
-            over.store(true, Ordering::SeqCst);
             begun
         });
         for begun in &begun {

@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::home::{Home, LONG, said, within};
+use crate::over::Over;
 
 const TYPE: &str = "TRAINING_COMPLETED";
 
@@ -210,6 +211,7 @@ fn no_examination_and_no_mending_fails_or_loses_an_event_while_processes_write_a
                 published.fetch_add(50, Ordering::AcqRel);
             }
         });
+        let ends = Over(&is_over);
         let mut mended = 0;
         for round in 0..8 {
             let found = doctor(&home, &["--since", "1h"]);
@@ -221,7 +223,7 @@ fn no_examination_and_no_mending_fails_or_loses_an_event_while_processes_write_a
             let fixed = doctor(&home, &["--fix"]);
             mended += fixed["data"]["mended"].as_array().expect("a list").len();
         }
-        is_over.store(true, Ordering::Release);
+        drop(ends);
         assert!(mended > 0, "nothing was ever mended");
         handlers.join().expect("handlers")
     });

@@ -1,6 +1,8 @@
 //! The command as operators and scripts run it: the real binary on homes of its own.
 
 mod home;
+#[path = "../../../ringrift-events/tests/support/over.rs"]
+mod over;
 
 mod dead_letters;
 mod demo;

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::home::{Home, said};
+use crate::over::Over;
 
 const DATABASE: &str = "data/coordination/coordination.db";
 
@@ -146,6 +147,7 @@ fn what_is_published_during_restores_is_in_a_log_that_is_there() {
                 })
             })
             .collect();
+        let ends = Over(&over);
         let mut done = 0;
         for _ in 0..200 {
             let output = restore(&home, &["--yes"]);
@@ -158,7 +160,7 @@ fn what_is_published_during_restores_is_in_a_log_that_is_there() {
                 break;
             }
         }
-        over.store(true, Ordering::Release);
+        drop(ends);
         let accepted = publishers
             .into_iter()
             .flat_map(|one| one.join().expect("no panic"));

@@ -17,6 +17,9 @@ pub mod letters;
 pub mod log;
 pub mod memory;
 mod opener;
+#[cfg(test)]
+#[path = "../../tests/support/over.rs"]
+mod over;
 pub mod pages;
 pub mod pending;
 pub mod records;

@@ -16,6 +16,7 @@ use ringrift_events::router::{Publish, Subscribe};
 use ringrift_events::system::System;
 
 use crate::ground::{Works, open_with};
+use crate::over::Over;
 
 /// Forks under load: each finds the parent's threads somewhere else.
 const FORKS: usize = 150;
@@ -26,15 +27,6 @@ const CHILD_SECONDS_MAX: u32 = 10;
 /// What is published meanwhile is compared with one page of the log: beyond this there are fewer
 /// forks.
 const PUBLISHED_MAX: usize = 8_000;
-
-/// Ends the load however the forks end.
-struct Stop<'s>(&'s AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
 
 fn publish() -> Publish {
     Publish::new("TRAINING_COMPLETED", "{}")
@@ -105,7 +97,7 @@ pub(crate) fn fork_under_load(home: &Path) {
     let count = |ended: bool| published.fetch_add(usize::from(ended), Ordering::SeqCst);
     let goes_on = || !stop.load(Ordering::SeqCst);
     let unlike = std::thread::scope(|scope| {
-        let _stop = Stop(&stop);
+        let _over = Over(&stop);
         for _ in 0..2 {
             scope.spawn(|| {
                 while goes_on() {

@@ -1,6 +1,8 @@
 //! A home in a temporary folder, and events to put into its store.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+#[path = "../support/over.rs"]
+mod over;
 #[path = "../support/swift.rs"]
 mod swift;
 
@@ -12,6 +14,9 @@ use ringrift_events::event::{Event, EventId, EventType, Payload, ProcessId, Trac
 use ringrift_events::store::log::{Batch, Draft, Durability};
 use ringrift_events::store::registry::ProcessIdentity;
 use ringrift_events::store::sqlite::{OpenOptions, SqliteStore, database_of};
+
+#[allow(unused_imports, reason = "each test file uses a part of it")]
+pub(crate) use over::Over;
 
 /// A home that goes with the test.
 pub(crate) struct Home(tempfile::TempDir);

@@ -11,6 +11,7 @@
 )]
 
 pub mod child;
+mod over;
 mod seen;
 mod swift;
 mod world;
@@ -24,6 +25,7 @@ use ringrift_events::router::{Publish, Receipt};
 use ringrift_events::store::letters::{Letter, LetterFilter, LetterState};
 use ringrift_events::system::System;
 
+pub(crate) use over::Over;
 pub use seen::{Gate, Seen};
 pub(crate) use swift::swift_folder;
 pub use world::World;

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::store::log::Log as _;
+use crate::store::over::Over;
 use crate::store::sqlite::testing::TestStore;
 use crate::store::sqlite::{SqliteStore, database_of};
 
@@ -62,13 +63,14 @@ fn whoever_opens_during_a_restore_writes_into_the_new_file() {
             gone.store(true, Ordering::Release);
             append_one(&home);
         });
+        let begins = Over(&go);
         let taken = on_database_thread(move || {
             let mut copied = Copied::of(&options, &from)?;
             copied.target.as_mut().unwrap().take()?;
             Ok(copied)
         })
         .unwrap();
-        go.store(true, Ordering::Release);
+        drop(begins);
         while !gone.load(Ordering::Acquire) {
             std::thread::yield_now();
         }

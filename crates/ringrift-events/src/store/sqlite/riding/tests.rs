@@ -10,6 +10,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::event::{Event, EventId, EventType, Payload, TraceId};
 use crate::store::ErrorCode;
 use crate::store::log::{EventRef, Log as _};
+use crate::store::over::Over;
 use crate::store::pages::Guard;
 use crate::store::sqlite::connection::{Use, connect};
 use crate::store::sqlite::keeper::keeper;
@@ -151,6 +152,7 @@ fn what_the_writer_has_taken_stands_before_what_rides_later() {
     let store = SqliteStore::open(home.options()).unwrap();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _over = Over(&stop);
         // Another process that writes all the time.
         scope.spawn(|| {
             while !stop.load(Ordering::SeqCst) {
@@ -171,7 +173,6 @@ fn what_the_writer_has_taken_stands_before_what_rides_later() {
             let second = store.append_here(one(&store), None).wait().unwrap();
             before += u32::from(first.wait().unwrap()[0].seq < second[0].seq);
         }
-        stop.store(true, Ordering::SeqCst);
         assert_eq!(before, 100);
     });
 }
@@ -181,31 +182,44 @@ fn turn_of(home: &TestStore) -> Guard {
     turnstile.enter(Duration::from_secs(1))
 }
 
-fn wait_for(is_done: &AtomicBool) {
-    while !is_done.load(Ordering::SeqCst) {
+/// How long a step may take. Only a test that fails waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn wait_for(is_so: &AtomicBool) {
+    let began = SystemClock.monotonic();
+    while !is_so.load(Ordering::SeqCst) {
+        assert!(SystemClock.monotonic().saturating_sub(began) < PATIENCE);
         thread::yield_now();
     }
 }
 
-/// A driver on a database thread: takes one ride in a transaction, waits, commits, and says what
-/// `ends` says.
+/// Who writes takes a ride.
+fn taken(rides: &Rides) -> Passenger {
+    let began = SystemClock.monotonic();
+    loop {
+        if let Some(passenger) = rides.take().pop() {
+            return passenger;
+        }
+        assert!(SystemClock.monotonic().saturating_sub(began) < PATIENCE);
+    }
+}
+
+/// A driver on a database thread, which is in a transaction: takes one ride, waits, commits, and says
+/// what `ends` says. It is ready for a ride when this returns, since nobody waits long for one.
 fn drive(
     home: &TestStore,
     waits: &Arc<AtomicBool>,
     ends: fn(&Line, Box<dyn Request>),
 ) -> Arc<AtomicBool> {
     let (store, waits) = (Arc::clone(&home.store), Arc::clone(waits));
-    let is_done = Arc::new(AtomicBool::new(false));
-    let done = Arc::clone(&is_done);
+    let (is_ready, is_done) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+    let (ready, done) = (Arc::clone(&is_ready), Arc::clone(&is_done));
     let drives = move || {
         let conn = connect(&store.database, Use::Write, Duration::from_secs(5)).unwrap();
         conn.execute_batch("BEGIN IMMEDIATE").unwrap();
         let rides = store.presence.rides().unwrap();
-        let mut along = loop {
-            if let Some(passenger) = rides.take().pop() {
-                break Along::of(passenger).unwrap();
-            }
-        };
+        ready.store(true, Ordering::SeqCst);
+        let mut along = Along::of(taken(&rides)).unwrap();
         while waits.load(Ordering::SeqCst) {
             thread::yield_now();
         }
@@ -220,6 +234,7 @@ fn drive(
         done.store(true, Ordering::SeqCst);
     };
     keeper().unwrap().spawn("rr-db-test", drives).unwrap();
+    wait_for(&is_ready);
     is_done
 }
 
