@@ -4,6 +4,8 @@
 
 #![cfg(test)]
 
+#[path = "support/bounded.rs"]
+mod bounded;
 #[path = "bad_input/children.rs"]
 mod children;
 #[path = "bad_input/clock.rs"]

@@ -5,6 +5,8 @@
     reason = "a test's parts fails the test by panicking"
 )]
 
+#[path = "support/bounded.rs"]
+mod bounded;
 mod sqlite_support;
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -34,6 +36,7 @@ fn a_child_plays_its_part() {
     let (Ok(part), Ok(home)) = (std::env::var(PART), std::env::var(HOME)) else {
         return;
     };
+    bounded::bound_this_process();
     let store = SqliteStore::open(options(home.as_ref())).unwrap();
     println!("ready {}", store.process());
     match part.as_str() {

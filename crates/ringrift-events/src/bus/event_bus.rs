@@ -1,8 +1,9 @@
 //! Which live subscription takes which events.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+
+use foldhash::HashMap;
 
 use super::mailbox::Mailbox;
 use super::marks::Reach;

@@ -1,9 +1,11 @@
 //! The catalog itself: names to types.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock};
+
+use foldhash::HashMap;
 
 use super::error::{Error, bounded_name};
 use super::names::{NEAR_MISS_PERCENT, NearNames};

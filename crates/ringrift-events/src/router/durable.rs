@@ -1,11 +1,12 @@
 //! One durable subscription's loop: claims from the log and runs. What it tells the store is in
 //! [`super::settling`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use foldhash::HashMap;
 use tokio::sync::mpsc;
 
 use super::Shared;
@@ -85,7 +86,7 @@ impl Durable {
             hosted,
             claims: Vec::new(),
             ahead: Ahead::default(),
-            running: HashMap::new(),
+            running: HashMap::default(),
             ends,
             end,
             ended_since: (0, now),

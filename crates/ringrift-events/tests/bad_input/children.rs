@@ -22,6 +22,7 @@ pub(crate) fn run_part() {
     let (Ok(part), Some(home)) = (std::env::var(PART), std::env::var_os(HOME)) else {
         return;
     };
+    crate::bounded::bound_this_process();
     let home = Path::new(&home);
     match part.as_str() {
         "open" => match open(home) {

@@ -2,6 +2,8 @@
 //! play in an environment variable.
 
 mod bell;
+#[path = "../../../../tests/support/bounded.rs"]
+mod bounded;
 mod life;
 mod parts;
 mod refusals;
@@ -32,6 +34,7 @@ fn a_child_plays_its_part() {
     let (Ok(part), Ok(database)) = (std::env::var(PART), std::env::var(DATABASE)) else {
         return;
     };
+    bounded::bound_this_process();
     parts::play(&part, Path::new(&database));
 }
 

@@ -1,8 +1,8 @@
 //! The lines of programs that publish: each text is kept once, each event has its number.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 
+use foldhash::HashMap;
 use rusqlite::OptionalExtension as _;
 
 use crate::event::ProcessId;

@@ -2,9 +2,9 @@
 //! may be asked about.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use rusqlite::OptionalExtension as _;
 use rusqlite::types::Type;
 
