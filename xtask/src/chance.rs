@@ -56,6 +56,8 @@ pub(crate) fn settle(
             ran.count.passed += std::mem::take(&mut ran.count.failed);
             ran.count.unsteady.append(&mut ran.failed);
             ran.good = true;
+        } else if let Some(error) = second.broke {
+            println!("{error:#}");
         }
     }
     if !ran.good && ran.count.failed == 0 {

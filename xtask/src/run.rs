@@ -198,12 +198,12 @@ mod tests {
         let mut shell = Command::new("sh");
         // The line comes at once, then nothing: the shell waits for what it started.
         shell.args(["-c", "sleep 61 & echo $!; wait"]);
-        let error = watch(&mut shell, Duration::from_millis(500), |line| {
+        let error = watch(&mut shell, Duration::from_secs(3), |line| {
             child = line.parse::<u32>().ok();
         });
         let error = error.unwrap_err().to_string();
         let child = child.unwrap();
-        assert!(error.contains("said nothing for 500ms"), "{error}");
+        assert!(error.contains("said nothing for 3s"), "{error}");
         assert!(
             error.contains(&format!("{child} sleep 61: sleep in ")),
             "{error}"
