@@ -47,7 +47,10 @@ pub(crate) fn settle(
         ran.count.failed += 1;
         count.add(ran.count);
         let names = [ran.failed, ran.slow].concat().join(", ");
-        return Err(error.context(format!("failed or did not end: {names}")));
+        return Err(match names.is_empty() {
+            true => error,
+            false => error.context(format!("failed or did not end: {names}")),
+        });
     }
     if !ran.good && !long && may_be_chance(&ran) {
         println!("\n==> once more, alone: {}", ran.failed.join(", "));

@@ -38,8 +38,8 @@ impl Family {
     }
 }
 
-/// A line a process: its id, its command, and how many of its threads wait for what. libtest names
-/// a thread after its test.
+/// A line a process: its id, its command, and how many of its threads wait for what. libtest gives a
+/// thread its test's name, of which the kernel keeps fifteen bytes.
 impl fmt::Display for Family {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for pid in &self.0 {

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 
 use crate::built::{self, Program};
 use crate::chance::{self, Ran};
-use crate::run::{self, DISK_MAY_BE_FULL, bounded, cargo, watch};
+use crate::run::{DISK_MAY_BE_FULL, bounded, cargo, watch};
 use crate::steps::Steps;
 use crate::{bench, demo, instructions, lint, needs, python};
 
@@ -29,9 +29,12 @@ const RUNBOOK_PYTHON: &str = "RUNBOOK_PYTHON";
 const EXAMPLE_LIMIT: Duration = Duration::from_secs(120);
 
 /// Longest that no test program says a word before the run counts as hung: tests are bounded to
-/// seconds, at full size to hours.
+/// seconds, at full size to hours. Examples in documentation are built meanwhile, too.
 const QUIET_MAX: Duration = Duration::from_secs(5 * 60);
 const QUIET_MAX_LONG: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// Longest that the tests' build takes.
+const BUILD_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// How many tests passed and failed.
 #[derive(Clone, Default, Debug, PartialEq)]
@@ -110,9 +113,13 @@ pub(crate) fn python(long: bool) -> bool {
 
 /// These unit, integration and documentation tests; `python` has the package installed.
 fn tests(which: &[&str], long: bool, python: Option<&Path>, count: &mut Count) -> Result<()> {
-    // Apart: a compiler says nothing for minutes, a test does not.
-    let build = run::run(cargo(&["test", "--locked", "--no-run"]).args(which));
-    build.inspect_err(|_| count.failed += 1)?;
+    // Apart: a compiler says nothing for longer than a test.
+    let mut build = cargo(&["test", "--locked", "--no-run"]);
+    let built = watch(build.args(which), BUILD_MAX, |_| ());
+    if !built.inspect_err(|_| count.failed += 1)? {
+        count.failed += 1;
+        bail!("the tests do not build");
+    }
     let mut command = cargo(&["test", "--locked"]);
     command.args(which).envs(SETTINGS.iter().copied());
     if let Some(python) = python {

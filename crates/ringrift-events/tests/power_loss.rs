@@ -6,6 +6,8 @@
     reason = "a test's parts fails the test by panicking"
 )]
 
+#[path = "support/bounded.rs"]
+mod bounded;
 mod sqlite_support;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,7 @@ fn child() {
     let Ok(home) = std::env::var(HOME) else {
         return;
     };
+    bounded::bound_this_process();
     let store = SqliteStore::open(options(home.as_ref())).unwrap();
     println!("first {}", said(&publish(&store, Durability::Power)));
     no_sync_succeeds_any_more();

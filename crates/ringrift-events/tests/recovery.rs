@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use ringrift_events::clock::{ManualClock, SharedClock, SystemClock, Time};
+use ringrift_events::clock::{Clock as _, ManualClock, SharedClock, SystemClock, Time};
 use ringrift_events::event::{Event, EventId, EventType, Payload, ProcessId, Seq, TraceId};
 use ringrift_events::recovery::{Question, Replay, Reply, Request, Selection, ask, count};
 use ringrift_events::store::Store;
@@ -263,7 +263,11 @@ fn who_did_it_who_refused_and_who_said_nothing_are_told_in_the_order_of_the_ques
     ];
     let answering = std::thread::spawn(move || {
         let mut left = 2;
+        let began = SystemClock.monotonic();
         while left > 0 {
+            // Whoever asked has given up long ago.
+            let waited = SystemClock.monotonic().saturating_sub(began);
+            assert!(waited < std::time::Duration::from_secs(20));
             for command in able.take_commands().wait().unwrap() {
                 assert_eq!(command.args, "{\"name\":\"SWEEPER\"}");
                 assert_eq!(command.by, "ann");

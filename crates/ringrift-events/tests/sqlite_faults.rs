@@ -1,6 +1,8 @@
 //! Each fault is loud, names what helps, and loses nothing that was acknowledged.
 #![cfg(test)]
 
+#[path = "support/bounded.rs"]
+mod bounded;
 mod sqlite_support;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -29,6 +31,7 @@ fn part_of_a_child() {
     let (Ok(part), Some(home)) = (std::env::var(PART), std::env::var_os(HOME)) else {
         return;
     };
+    bounded::bound_this_process();
     let home = Path::new(&home);
     match part.as_str() {
         "append for ever" => append_for_ever(home),

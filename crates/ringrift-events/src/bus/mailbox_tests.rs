@@ -10,6 +10,7 @@ use crate::bus::EventBus;
 use crate::clock::Time;
 use crate::event::{EventId, EventType, Payload, TraceId};
 use crate::store::log::TypeSet;
+use crate::store::over::Over;
 
 const ME: ProcessId = ProcessId(Uuid::from_u128(1));
 const OTHER: ProcessId = ProcessId(Uuid::from_u128(2));
@@ -340,6 +341,7 @@ fn across_lagging_and_live_no_event_is_lost_or_doubled_whoever_interleaves() {
     };
     let start = Barrier::new(5);
     let (handled, lags) = std::thread::scope(|scope| {
+        let ends = Over(&world.over);
         let mut writers = Vec::new();
         for own in [true, true, false] {
             let (world, start) = (&world, &start);
@@ -366,7 +368,7 @@ fn across_lagging_and_live_no_event_is_lost_or_doubled_whoever_interleaves() {
         for writer in writers {
             writer.join().unwrap();
         }
-        world.over.store(true, Ordering::SeqCst);
+        drop(ends);
         poller.join().unwrap();
         owner.join().unwrap()
     });

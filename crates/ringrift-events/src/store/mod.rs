@@ -19,7 +19,7 @@ pub mod memory;
 mod opener;
 #[cfg(test)]
 #[path = "../../tests/support/over.rs"]
-mod over;
+pub(crate) mod over;
 pub mod pages;
 pub mod pending;
 pub mod records;

@@ -22,6 +22,19 @@ use crate::store::Error;
 use crate::store::log::{Batch, Draft, Durability, Log as _};
 use crate::store::registry::ProcessIdentity;
 
+/// How long a fact may take to come true. Only a test that fails waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Looks again and again whether it is so; fails if it never is.
+#[track_caller]
+pub(super) fn until(mut is_so: impl FnMut() -> bool) {
+    let began = SystemClock.monotonic();
+    while !is_so() {
+        assert!(SystemClock.monotonic().saturating_sub(began) < PATIENCE);
+        std::thread::yield_now();
+    }
+}
+
 /// A migrated database that a test owns. Its process has row 1.
 pub(crate) struct TestDatabase {
     conn: Connection,

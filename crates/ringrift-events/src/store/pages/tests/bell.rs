@@ -183,7 +183,9 @@ fn one_that_waits_in_line_has_its_turn_though_the_holder_ended_quietly() {
     let cells = shared.cells().unwrap();
     std::thread::scope(|scope| {
         let second = scope.spawn(|| turnstile.enter(super::AT_MOST).in_turn());
+        let began = SystemClock.monotonic();
         while cells.next.load(std::sync::atomic::Ordering::SeqCst) == 0 {
+            assert!(SystemClock.monotonic().saturating_sub(began) < super::AT_MOST);
             std::thread::yield_now();
         }
         guard.end_quietly();

@@ -10,7 +10,7 @@ use crate::clock::{Clock as _, SystemClock, Time};
 use crate::event::{EventId, EventType, Payload, TraceId};
 use crate::store::log::{Batch, Draft, Durability, Log, TypeSet};
 use crate::store::sqlite::SqliteStore;
-use crate::store::sqlite::testing::TestStore;
+use crate::store::sqlite::testing::{TestStore, until};
 use crate::store::{Error, Store as _};
 
 const WITHIN: Duration = Duration::from_secs(60);
@@ -123,9 +123,7 @@ fn what_was_undone_in_a_shared_transaction_is_in_no_tail() {
         // One transaction: the writer has all three before it may write.
         let writing = store.line.writing.lock().unwrap();
         let held = store.append(batch(vec![event(store, 0)], Durability::Process), None);
-        while store.line.writes.is_filled() {
-            thread::yield_now();
-        }
+        until(|| !store.line.writes.is_filled());
         let good = batch(vec![event(store, number)], Durability::Process);
         let bad = || batch(vec![event(store, 9), changed.clone()], Durability::Process);
         let later = batch(vec![event(store, number + 1)], Durability::Process);

@@ -63,6 +63,7 @@ fn whoever_opens_during_a_restore_writes_into_the_new_file() {
             gone.store(true, Ordering::Release);
             append_one(&home);
         });
+        // Also where the taking fails: the opener waits for it.
         let begins = Over(&go);
         let taken = on_database_thread(move || {
             let mut copied = Copied::of(&options, &from)?;

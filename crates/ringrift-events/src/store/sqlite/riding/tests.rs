@@ -14,7 +14,7 @@ use crate::store::over::Over;
 use crate::store::pages::Guard;
 use crate::store::sqlite::connection::{Use, connect};
 use crate::store::sqlite::keeper::keeper;
-use crate::store::sqlite::testing::TestStore;
+use crate::store::sqlite::testing::{TestStore, until};
 
 fn draft(origin: ProcessId) -> Draft {
     let id = EventId::new(&SystemClock);
@@ -166,9 +166,7 @@ fn what_the_writer_has_taken_stands_before_what_rides_later() {
         for _ in 0..100 {
             let rides = store.line.writing.lock().unwrap();
             let first = store.append(one(&store), None);
-            while store.line.writes.is_filled() {
-                thread::yield_now();
-            }
+            until(|| !store.line.writes.is_filled());
             drop(rides);
             let second = store.append_here(one(&store), None).wait().unwrap();
             before += u32::from(first.wait().unwrap()[0].seq < second[0].seq);
@@ -182,26 +180,18 @@ fn turn_of(home: &TestStore) -> Guard {
     turnstile.enter(Duration::from_secs(1))
 }
 
-/// How long a step may take. Only a test that fails waits so long.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn wait_for(is_so: &AtomicBool) {
-    let began = SystemClock.monotonic();
-    while !is_so.load(Ordering::SeqCst) {
-        assert!(SystemClock.monotonic().saturating_sub(began) < PATIENCE);
-        thread::yield_now();
-    }
-}
-
 /// Who writes takes a ride.
 fn taken(rides: &Rides) -> Passenger {
-    let began = SystemClock.monotonic();
-    loop {
-        if let Some(passenger) = rides.take().pop() {
-            return passenger;
-        }
-        assert!(SystemClock.monotonic().saturating_sub(began) < PATIENCE);
-    }
+    let mut taken = None;
+    until(|| {
+        taken = rides.take().pop();
+        taken.is_some()
+    });
+    taken.unwrap()
+}
+
+fn wait_for(is_so: &AtomicBool) {
+    until(|| is_so.load(Ordering::SeqCst));
 }
 
 /// A driver on a database thread, which is in a transaction: takes one ride, waits, commits, and says
@@ -220,9 +210,7 @@ fn drive(
         let rides = store.presence.rides().unwrap();
         ready.store(true, Ordering::SeqCst);
         let mut along = Along::of(taken(&rides)).unwrap();
-        while waits.load(Ordering::SeqCst) {
-            thread::yield_now();
-        }
+        until(|| !waits.load(Ordering::SeqCst));
         let tx = Tx::new(&conn, SystemClock.now(), store.process_id(), 1);
         along.run(&tx).unwrap();
         conn.execute_batch("COMMIT").unwrap();
