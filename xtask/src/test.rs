@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::built::{self, Program};
 use crate::chance::{self, Ran};
@@ -116,10 +116,8 @@ fn tests(which: &[&str], long: bool, python: Option<&Path>, count: &mut Count) -
     // Apart: a compiler says nothing for longer than a test.
     let mut build = cargo(&["test", "--locked", "--no-run"]);
     let built = watch(build.args(which), BUILD_MAX, |_| ());
-    if !built.inspect_err(|_| count.failed += 1)? {
-        count.failed += 1;
-        bail!("the tests do not build");
-    }
+    count.failed += u64::from(!matches!(built, Ok(true)));
+    ensure!(built?, "the tests do not build");
     let mut command = cargo(&["test", "--locked"]);
     command.args(which).envs(SETTINGS.iter().copied());
     if let Some(python) = python {

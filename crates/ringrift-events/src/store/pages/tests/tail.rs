@@ -170,7 +170,7 @@ fn what_two_have_mixed_up_is_not_read() {
                 }
             });
         }
-        let (mut found, mut refused) = ([0; 2], 0);
+        let mut found = [0; 2];
         while found.iter().any(|&found| found < 2_000) {
             assert!(now().saturating_sub(began) < PATIENCE, "{found:?}");
             for (one, seq) in found.iter_mut().zip([1, 1 + TAIL as i64]) {
@@ -178,15 +178,12 @@ fn what_two_have_mixed_up_is_not_read() {
                 let cells = log.shared.cells().unwrap();
                 cells.tail_of.store(THIS, Ordering::SeqCst);
                 cells.tail_end.store(seq, Ordering::SeqCst);
-                let read = log.read(seq - 1);
-                refused += u32::from(read.is_none());
-                for (_, bytes) in read.unwrap_or_default() {
+                for (_, bytes) in log.read(seq - 1).unwrap_or_default() {
                     assert_eq!(bytes.len(), length(seq));
                     assert!(bytes.iter().all(|&byte| byte == bytes[0]), "{bytes:?}");
                     *one += 1;
                 }
             }
         }
-        assert!(refused > 0, "nothing was mixed up");
     });
 }
